@@ -1,0 +1,3 @@
+"""dna-dht: the post-quantum DHT of DNA Messenger."""
+
+__version__ = "0.1.0"

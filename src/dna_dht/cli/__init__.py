@@ -1,0 +1,1 @@
+"""The command lines `dna-dht` and `dna-nodus`."""

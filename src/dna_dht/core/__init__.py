@@ -1,0 +1,1 @@
+"""The sans-IO node: every file a machine or a table. No clock, no socket, no thread, no await."""

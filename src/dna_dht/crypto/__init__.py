@@ -1,0 +1,1 @@
+"""Primitives behind plain functions and small value types."""

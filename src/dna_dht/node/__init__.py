@@ -1,0 +1,1 @@
+"""The public asynchronous face of a DHT node."""

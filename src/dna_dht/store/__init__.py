@@ -1,0 +1,1 @@
+"""Persistence of values and node state."""

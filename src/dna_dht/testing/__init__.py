@@ -1,0 +1,1 @@
+"""Simulated networks for our tests and yours."""

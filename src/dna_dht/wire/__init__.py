@@ -1,0 +1,1 @@
+"""Bytes <-> frozen values. Stateless, total, bounded."""
