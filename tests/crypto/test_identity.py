@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.mldsa import verify
+
+CASE = json.loads((Path(__file__).parents[1] / "vectors" / "wire-ids.json").read_text())["identities"][0]
+
+
+def test_an_identity_from_a_recorded_seed_has_the_recorded_ids() -> None:
+    identity = NodeIdentity.from_seed(bytes.fromhex(CASE["seed"]))
+
+    assert identity.public_key.hex() == CASE["public_key"]
+    assert identity.owner_id.hex() == CASE["id"]
+    assert identity.node_id.hex() == CASE["node_id"]
+    assert identity.long_id.hex() == CASE["long_id"]
+    assert identity.owner_value_id == int(CASE["long_id"][:16], 16)
+    assert identity.deployed_node_id_text == CASE["long_id"]
+    assert len(identity.node_id_text) == 128
+
+
+def test_what_it_signs_verifies_with_its_public_key() -> None:
+    identity = NodeIdentity.generate()
+
+    assert verify(identity.public_key, identity.sign(b"value"), b"value")
+    assert not verify(identity.public_key, identity.sign(b"value"), b"other")
+
+
+def test_identities_are_equal_when_their_keys_are() -> None:
+    identity = NodeIdentity.generate()
+
+    assert NodeIdentity.from_seed(identity.seed) == identity
+    assert hash(NodeIdentity.from_seed(identity.seed)) == hash(identity)
+    assert NodeIdentity.generate() != identity
+    assert identity != identity.seed
+
+
+def test_a_seed_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        NodeIdentity.from_seed(bytes(31))
+
+
+def test_its_text_names_the_node_and_hides_the_seed() -> None:
+    identity = NodeIdentity.from_seed(b"\x5a" * 32)
+
+    assert identity.node_id.hex() in repr(identity)
+    assert "5a5a5a5a" not in f"{identity!r} {identity}" and "ZZZZ" not in repr(identity)
