@@ -1,0 +1,103 @@
+"""Bucket: up to eight nodes that share a prefix, and one spare. Source: spec 02, section 6.
+
+A bucket is a subtree of the id space: all ids that start with the first ``depth`` bits of ``first``. The buckets of
+a table tile the space, so the distance of a key to a whole bucket is a matter of these bits alone.
+"""
+
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from math import inf
+from random import Random
+
+from dna_dht.core.remote_node import RemoteNode
+from dna_dht.wire.address import subnet
+from dna_dht.wire.infohash import LENGTH, InfoHash
+
+BITS = 8 * LENGTH
+TARGET_NODES = 8  # nodes in a bucket; spec 02, section 1
+MAX_PER_SUBNET = 2  # live nodes of one /24 or IPv6 /48 in a bucket; reliability T1
+SUBNETS_REMEMBERED = 4096  # hosts whose subnet need not be worked out again
+EXEMPT_NETWORKS = tuple(  # private, loopback, link-local: one house, one laboratory; reliability T1
+    ip_network(text)
+    for text in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
+
+
+class Bucket:
+    """One range of the id space. Times are monotonic seconds.
+
+    Attributes:
+        first: the lowest id it covers, as an integer. depth: bits its ids have in common, 0 to 160.
+        nodes: newest first; :class:`~dna_dht.core.routing_table.RoutingTable` alone changes the list.
+        cached: a candidate that waits for a place.
+        time: last answer of one of its nodes. asked, tries: when maintenance last refreshed it, and how often
+            since the last answer.
+    """
+
+    __slots__ = ("asked", "cached", "depth", "first", "nodes", "time", "tries")
+
+    def __init__(self, first: int, depth: int, time: float = -inf) -> None:
+        self.first = first
+        self.depth = depth
+        self.nodes: list[RemoteNode] = []
+        self.cached: RemoteNode | None = None
+        self.time = time
+        self.asked = -inf
+        self.tries = 0
+
+    @property
+    def first_id(self) -> InfoHash:
+        return InfoHash(self.first.to_bytes(LENGTH, "big"))
+
+    def covers(self, number: int) -> bool:
+        """Whether an id, given as an integer, belongs here."""
+        return number >> (BITS - self.depth) == self.first >> (BITS - self.depth)
+
+    def random_id(self, rng: Random) -> InfoHash:
+        """A uniformly random id this bucket covers."""
+        free = BITS - self.depth
+        return InfoHash((self.first | (rng.getrandbits(free) if free else 0)).to_bytes(LENGTH, "big"))
+
+    def is_full(self) -> bool:
+        return len(self.nodes) >= TARGET_NODES
+
+    def has_room(self) -> bool:
+        """A newcomer would get a place at once: free, or of an expired node."""
+        return not self.is_full() or any(node.expired for node in self.nodes)
+
+    def crowded_for(self, node: RemoteNode) -> bool:
+        """Whether *node* would be the third live one of its subnet here. Private and loopback hosts never are."""
+        own = limited_subnet(node.address[0])
+        if own is None:
+            return False
+        same = 0
+        for other in self.nodes:
+            if other is not node and not other.expired and limited_subnet(other.address[0]) == own:
+                same += 1
+        return same >= MAX_PER_SUBNET
+
+    def split(self) -> "Bucket":
+        """Give the upper half of the range, with its nodes, to a new bucket. Needs ``depth < 160``."""
+        middle = self.first | 1 << (BITS - 1 - self.depth)
+        self.depth += 1
+        upper = Bucket(middle, self.depth, self.time)
+        upper.asked, upper.tries = self.asked, self.tries
+        upper.nodes = [node for node in self.nodes if node.number >= middle]
+        self.nodes = [node for node in self.nodes if node.number < middle]
+        return upper
+
+
+@lru_cache(maxsize=SUBNETS_REMEMBERED)
+def limited_subnet(host: str) -> str | None:
+    """The /24 or IPv6 /48 whose members are limited per bucket; None if *host* is exempt."""
+    ip = ip_address(host)
+    return None if any(ip in network for network in EXEMPT_NETWORKS) else subnet(host)
