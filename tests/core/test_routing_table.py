@@ -167,6 +167,8 @@ def test_invariants_hold_under_random_histories(seed: int, bootstrap: bool) -> N
         assert bucket.first + (1 << (BITS - bucket.depth)) == end
         assert len(bucket.nodes) <= 8
         assert all(bucket.covers(node.number) for node in bucket.nodes)
+    assert {bucket.cached for bucket in buckets} - {None} == {node for node in known if node.held}
+    assert max((node.held for node in known), default=0) <= 1
     assert set(table) == {node for node in known if node.in_table}
     assert len(table) == len(set(table))
 

@@ -1,7 +1,7 @@
 """Bucket: up to eight nodes that share a prefix, and one spare. Source: spec 02, section 6.
 
-A bucket is a subtree of the id space: all ids that start with the first ``depth`` bits of ``first``. The buckets of
-a table tile the space, so the distance of a key to a whole bucket is a matter of these bits alone.
+A bucket is a subtree of the id space: all ids that start with the first ``depth`` bits of ``first``. The
+buckets of a table tile the space, so the distance of a key to a whole bucket is a matter of these bits alone.
 """
 
 from functools import lru_cache
@@ -38,7 +38,7 @@ class Bucket:
     Attributes:
         first: the lowest id it covers, as an integer. depth: bits its ids have in common, 0 to 160.
         nodes: newest first; :class:`~dna_dht.core.routing_table.RoutingTable` alone changes the list.
-        cached: a candidate that waits for a place.
+        cached: a spare that waits for a place; change it by :meth:`keep_spare` and :meth:`take_spare`.
         time: last answer of one of its nodes. asked, tries: when maintenance last refreshed it, and how often
             since the last answer.
     """
@@ -75,7 +75,7 @@ class Bucket:
         return not self.is_full() or any(node.expired for node in self.nodes)
 
     def crowded_for(self, node: RemoteNode) -> bool:
-        """Whether *node* would be the third live one of its subnet here. Private and loopback hosts never are."""
+        """Whether *node* would be the third live one of its subnet here; private hosts never are."""
         own = limited_subnet(node.address[0])
         if own is None:
             return False
@@ -84,6 +84,19 @@ class Bucket:
             if other is not node and not other.expired and limited_subnet(other.address[0]) == own:
                 same += 1
         return same >= MAX_PER_SUBNET
+
+    def keep_spare(self, node: RemoteNode) -> None:
+        """Make *node* the spare, in place of the one before."""
+        self.take_spare()
+        node.held += 1
+        self.cached = node
+
+    def take_spare(self) -> RemoteNode | None:
+        """The spare, which is none any more."""
+        spare, self.cached = self.cached, None
+        if spare is not None:
+            spare.held -= 1
+        return spare
 
     def split(self) -> "Bucket":
         """Give the upper half of the range, with its nodes, to a new bucket. Needs ``depth < 160``."""

@@ -2,20 +2,21 @@
 
 Who may change an address
     A stranger can put any id into a datagram. So the address of a *good* node stays until the new address has
-    answered a ping with that id: :meth:`NodeCache.seen` then returns the known node unchanged, the caller notices
-    ``node.address != address``, treats the message as coming from another endpoint, asks :meth:`NodeCache.claims`
-    whether a ping to it is due, and calls :meth:`NodeCache.moved` when it is answered. A node that is not good
-    follows its own messages; one silent for 10 min also follows what others say.
+    answered a ping with that id: :meth:`NodeCache.seen` then returns the known node unchanged, the caller
+    notices ``node.address != address``, treats the message as coming from another endpoint, asks
+    :meth:`NodeCache.claims` whether a ping to it is due, and calls :meth:`NodeCache.moved` when it is
+    answered. A node that is not good follows its own messages; one silent for 10 min also follows what
+    others say.
 
 Bound
-    ``Limits.nodes`` entries. The eviction is the clock algorithm: the oldest entries get a second chance while
-    they are good, and stay while somebody needs them (a bucket, an open request, a holder). Entries in use are
-    bounded by their users, so the cache can exceed its limit by no more than those.
+    ``Limits.nodes`` entries. The eviction is the clock algorithm: the oldest entries get a second chance
+    while they are good, and stay while somebody needs them (a bucket, an open request, a holder). Entries in
+    use are bounded by their users, so the cache can exceed its limit by no more than those.
 
 Closest nodes
-    Ids are kept in numeric order. In that order the ids that share a prefix are neighbours, so the order by XOR
-    distance is a walk over a binary trie that never exists as objects: cut a range at its highest differing bit,
-    visit the half on the key's side first. O(k log n), exact.
+    Ids are kept in numeric order. In that order the ids that share a prefix are neighbours, so the order by
+    XOR distance is a walk over a binary trie that never exists as objects: cut a range at its highest
+    differing bit, visit the half on the key's side first. O(k log n), exact.
 """
 
 from bisect import bisect_left
@@ -127,7 +128,7 @@ class NodeCache:
         return found[:k]
 
     def purge(self) -> int:
-        """Forget nodes that are gone: expired, silent for 10 min and needed by nobody. O(n); returns how many."""
+        """Forget nodes that are expired, silent for 10 min and needed by nobody; O(n). Return how many."""
         now = self._ctx.now.mono
         gone = [node for node in self._clock if node.expired and node.is_old(now) and not node.is_in_use()]
         if gone:

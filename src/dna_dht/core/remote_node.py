@@ -4,10 +4,11 @@ A node is in one of three states, recomputed from two times and one flag wheneve
 
 * **good**: answered us within 120 min and was heard within 10 min. Only good nodes are named to others.
 * **dubious**: neither good nor expired: heard of but never asked, or silent for long.
-* **expired**: a request to it ran out of attempts (or it kept refusing our tokens). Any valid message revives it.
+* **expired**: a request to it ran out of attempts (or it kept refusing our tokens). Any valid message
+  revives it.
 
-One object per (id, family) lives in the :class:`~dna_dht.core.node_cache.NodeCache`; tables, lookups and requests
-share it. It is touched for every datagram, so the methods do plain arithmetic and allocate nothing.
+One object per (id, family) lives in the :class:`~dna_dht.core.node_cache.NodeCache`; tables, lookups and
+requests share it. It is touched for every datagram, so the methods do plain arithmetic and allocate nothing.
 """
 
 from math import inf
@@ -30,15 +31,18 @@ class RemoteNode:
         id, number: its node id, and the same as an integer (for XOR distances).
         address, family: where requests to it go. Changed by the node cache only.
         client: it asks not to be listed or stored on; such nodes never enter a routing table.
-        last_heard: any valid message. last_reply: an answer to a request of ours. last_sent: our last request.
+        last_heard: any valid message. last_reply: an answer to a request of ours. last_sent: our last
+            request.
         expired: see the module text.
         failures: requests in a row that ran out of attempts.
         auth_errors: refusals of our token in a row.
         token, token_time: its last write token and when it came; ``b""`` if none.
-        srtt, rttvar: smoothed round trip and its variation, seconds (RFC 6298); ``srtt`` is None if never measured.
+        srtt, rttvar: smoothed round trip and its variation, seconds (RFC 6298); ``srtt`` is None if never
+            measured.
         pending: our requests to it that are still open.
         slow: its current request missed the first retry; whoever waits may go on with the next node.
-        in_table: a bucket holds it. held: other holders (listens, operations) that want its cache entry to stay.
+        in_table: a bucket holds it. held: other holders (listens, operations) that want its cache entry to
+            stay.
     """
 
     __slots__ = (
@@ -118,7 +122,7 @@ class RemoteNode:
         self.expired = False
 
     def replied(self, now: float, rtt: float | None = None) -> None:
-        """It answered a request of ours; *rtt* in seconds, None if the request was sent more than once (Karn)."""
+        """It answered a request of ours; *rtt* in seconds, None if the request was sent twice (Karn)."""
         self.last_heard = self.last_reply = now
         self.expired = self.slow = False
         self.failures = 0

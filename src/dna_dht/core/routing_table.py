@@ -1,11 +1,12 @@
-"""RoutingTable: the nodes we keep in touch with, more of them the closer they are to us. Source: spec 02, section 6.
+"""RoutingTable: the nodes we keep in touch with, more of them the closer to us. Source: spec 02, section 6.
 
 The table of one address family is a list of buckets that tile the id space. Invariants:
 
 * a bucket holds at most eight nodes, and at most two live ones of one /24 or IPv6 /48 (reliability T1);
 * only the bucket of our own id splits, and in bootstrap mode any bucket down to depth 6;
-* a live node is never displaced: a newcomer takes a free place or that of an expired node, else it may wait as the
-  bucket's one spare (``cached``). That keeps old, proven nodes, and leaves an attacker nothing to push out;
+* a live node is never displaced: a newcomer takes a free place or that of an expired node, else it may wait
+  as the bucket's one spare (``cached``). That keeps old, proven nodes, and leaves an attacker nothing to
+  push out;
 * client nodes and our own id are not in it; ``node.in_table`` is true exactly for the nodes of the buckets.
 
 The table never sends. It returns whom to ping, and its caller does (and counts ``node.pending``).
@@ -112,10 +113,10 @@ class RoutingTable:
             bucket.nodes.remove(node)
             self._left(node)
         elif bucket.cached is node and node.client:
-            bucket.cached = None
+            bucket.take_spare()
 
     def expire(self) -> list[RemoteNode]:
-        """Remove expired nodes; return the spares of their buckets, to be pinged (they enter when they answer)."""
+        """Remove expired nodes; return the spares of their buckets, to be pinged: they enter by answering."""
         pings = []
         for bucket in self._buckets:
             gone = [node for node in bucket.nodes if node.expired]
@@ -124,18 +125,16 @@ class RoutingTable:
             bucket.nodes = [node for node in bucket.nodes if not node.expired]
             for node in gone:
                 self._left(node)
-            if bucket.cached is not None:
-                pings.append(bucket.cached)
-                bucket.cached = None
+            spare = bucket.take_spare()
+            if spare is not None:
+                pings.append(spare)
         return pings
 
     def replacement(self, expired: RemoteNode) -> RemoteNode | None:
-        """The spare to ping because *expired* just did: it takes the place when it answers. It stops being spare."""
+        """The spare to ping because *expired* just did; it takes the place when it answers."""
         if not expired.in_table:
             return None
-        bucket = self.bucket_of(expired.number)
-        spare, bucket.cached = bucket.cached, None
-        return spare
+        return self.bucket_of(expired.number).take_spare()
 
     def reset(self) -> None:
         """Our network changed: every bucket is due for a refresh, every node unproved (spec 02, 8.3)."""
@@ -153,8 +152,8 @@ class RoutingTable:
 
         Args:
             k: at most so many.
-            good_only: True: good nodes, fit to be named to others. False: if fewer than *k* are good, the closest
-                dubious ones fill up the number; the order stays that of the distance.
+            good_only: True: good nodes, fit to be named to others. False: if fewer than *k* are good, the
+                closest dubious ones fill up the number; the order stays that of the distance.
         """
         if k <= 0:
             return []
@@ -219,8 +218,9 @@ class RoutingTable:
     def good_nodes(self) -> tuple[list[RemoteNode], list[RemoteNode]]:
         """Good nodes of our own bucket, and of all others."""
         now = self._ctx.now.mono
-        own, own_bucket = [], self.own_bucket
-        others = []
+        own: list[RemoteNode] = []
+        others: list[RemoteNode] = []
+        own_bucket = self.own_bucket
         for bucket in self._buckets:
             (own if bucket is own_bucket else others).extend(n for n in bucket.nodes if n.is_good(now))
         return own, others
@@ -268,7 +268,7 @@ class RoutingTable:
                 break
             bucket = self._split(bucket, node.number, pings)
         if confirm >= SENT or bucket.cached is None:
-            bucket.cached = node
+            bucket.keep_spare(node)
         return Seen(True, False, own, tuple(pings))
 
     def _place(self, node: RemoteNode, bucket: Bucket) -> bool:
@@ -285,7 +285,7 @@ class RoutingTable:
         node.in_table = True
         self.size += 1
         if bucket.cached is node:
-            bucket.cached = None
+            bucket.take_spare()
         return True
 
     def _left(self, node: RemoteNode) -> None:
@@ -293,7 +293,7 @@ class RoutingTable:
         self.size -= 1
 
     def _ping_dubious(self, bucket: Bucket, pings: list[RemoteNode]) -> bool:
-        """Whether a node of a full bucket is not good; one of them that has no open request is to be pinged."""
+        """Whether a node of a full bucket is not good; ping one of them that has no open request."""
         now = self._ctx.now.mono
         dubious = False
         for other in bucket.nodes:
@@ -306,9 +306,9 @@ class RoutingTable:
 
     def _split(self, bucket: Bucket, number: int, pings: list[RemoteNode]) -> Bucket:
         """Split *bucket*; return the half that covers *number*."""
-        if bucket.cached is not None:
-            pings.append(bucket.cached)
-            bucket.cached = None
+        spare = bucket.take_spare()
+        if spare is not None:
+            pings.append(spare)
         upper = bucket.split()
         position = bisect_right(self._firsts, bucket.first)
         self._firsts.insert(position, upper.first)
@@ -316,7 +316,7 @@ class RoutingTable:
         return upper if number >= upper.first else bucket
 
     def _outward(self, number: int) -> Iterator[Bucket]:
-        """The buckets from the closest to the farthest from an id: their ranges of distance do not overlap."""
+        """The buckets from the closest to an id to the farthest: their distances do not overlap."""
         firsts = self._firsts
         ranges = [(0, len(firsts))]
         while ranges:
