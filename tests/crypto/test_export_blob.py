@@ -1,0 +1,92 @@
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dna_dht.crypto.certificate import Certificate
+from dna_dht.crypto.export_blob import ExportBlob
+from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.errors import CryptoError, DecodeError
+
+PATH = Path(__file__).parents[1] / "vectors" / "crypto-node-identity.json"
+NODES: list[dict[str, Any]] = json.loads(PATH.read_text())["cases"]
+ALICE, BOB = NodeIdentity.from_seed(b"\1" * 32), NodeIdentity.from_seed(b"\2" * 32)
+BLOB = ExportBlob.of(ALICE, 1_769_126_400)
+ENCODED = BLOB.encode()
+
+
+@pytest.mark.parametrize("case", NODES, ids=lambda case: case["name"])
+def test_the_recorded_blob_is_made_byte_for_byte_and_read(case: dict[str, Any]) -> None:
+    identity = NodeIdentity.from_seed(bytes.fromhex(case["dht_identity_seed"]))
+    dated = Certificate.decode(bytes.fromhex(case["certificate"])).not_before
+
+    blob = ExportBlob.of(identity, dated)
+    encoded = blob.encode()
+
+    assert len(encoded) == case["export_blob_length"] == 10_167
+    assert hashlib.sha3_512(encoded).hexdigest() == case["export_blob_sha3_512"]
+    assert case["dht_identity_bin_sha3_512"] == case["export_blob_sha3_512"]
+    assert ExportBlob.decode(encoded) == blob
+    assert case["import_results"] == {"whole": 0, "last_byte_missing": -1, "first_7_bytes_only": -1}
+    for cut in (encoded[:-1], encoded[:7]):
+        with pytest.raises(DecodeError):
+            ExportBlob.decode(cut)
+
+
+@pytest.mark.parametrize("length", range(13))
+def test_short_blobs_are_refused(length: int) -> None:
+    with pytest.raises(DecodeError, match="cut off"):
+        ExportBlob.decode(ENCODED[:length])
+
+
+@given(st.integers(0, len(ENCODED) - 1))
+def test_a_cut_blob_is_refused(length: int) -> None:
+    with pytest.raises(DecodeError):
+        ExportBlob.decode(ENCODED[:length])
+
+
+def test_bytes_behind_the_certificate_are_refused() -> None:
+    with pytest.raises(DecodeError, match="1 bytes too many"):
+        ExportBlob.decode(ENCODED + b"\0")
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        ExportBlob(BLOB.secret_key[:-1], BLOB.public_key, BLOB.certificate),
+        ExportBlob(BLOB.secret_key, BLOB.public_key + b"\0", BLOB.certificate),
+    ],
+    ids=["secret key", "public key"],
+)
+def test_a_key_of_another_size_is_refused(blob: ExportBlob) -> None:
+    with pytest.raises(DecodeError, match="needs"):
+        ExportBlob.decode(blob.encode())
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        ExportBlob(BLOB.secret_key, BOB.public_key, Certificate.of_node(BOB.public_key, 0)),
+        ExportBlob(BLOB.secret_key, ALICE.public_key, Certificate.of_node(BOB.public_key, 0)),
+    ],
+    ids=["public key", "certificate"],
+)
+def test_parts_of_two_identities_are_refused(blob: ExportBlob) -> None:
+    with pytest.raises(DecodeError, match="do not belong together"):
+        ExportBlob.decode(blob.encode())
+
+
+def test_without_the_optional_package_exporting_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dilithium_py.ml_dsa", None)
+
+    with pytest.raises(CryptoError, match="dilithium-py"):
+        ExportBlob.of(ALICE, 0)
+
+
+def test_its_text_hides_the_secret_key() -> None:
+    assert repr(BLOB.secret_key[32:])[2:40] not in repr(BLOB) and "secret" not in repr(BLOB)

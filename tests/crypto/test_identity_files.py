@@ -1,0 +1,249 @@
+import hashlib
+import json
+import logging
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dna_dht.crypto import identity_files
+from dna_dht.crypto.certificate import Certificate
+from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.identity_files import IdentityFiles
+from dna_dht.errors import ConfigError, CryptoError, StorageError
+
+PATH = Path(__file__).parents[1] / "vectors" / "crypto-node-identity.json"
+NODES: list[dict[str, Any]] = json.loads(PATH.read_text())["cases"]
+NOW = 1_769_126_400
+ALICE, BOB = NodeIdentity.from_seed(b"\1" * 32), NodeIdentity.from_seed(b"\2" * 32)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> IdentityFiles:
+    return IdentityFiles(tmp_path / "node.identity")
+
+
+def names(files: IdentityFiles) -> set[str]:
+    return {path.name.removeprefix("node.identity") for path in files.base.parent.iterdir()}
+
+
+@pytest.mark.parametrize("case", NODES, ids=lambda case: case["name"])
+def test_the_recorded_files_are_written_byte_for_byte(case: dict[str, Any], files: IdentityFiles) -> None:
+    identity = NodeIdentity.from_seed(bytes.fromhex(case["dht_identity_seed"]))
+    dated = Certificate.decode(bytes.fromhex(case["certificate"])).not_before
+
+    files.save(identity, dated)
+
+    for suffix, path in (("dsa", files.dsa), ("pub", files.pub), ("cert", files.cert)):
+        content = path.read_bytes()
+        assert len(content) == case["file_lengths"][suffix]
+        assert hashlib.sha3_512(content).hexdigest() == case["file_sha3_512"][suffix]
+    assert files.seed.read_bytes() == identity.seed
+    assert files.load(0) == identity
+
+
+def test_no_files_mean_no_identity(files: IdentityFiles) -> None:
+    assert files.load(NOW) is None
+    assert names(files) == set()
+
+
+def test_the_first_start_makes_an_identity_and_later_starts_keep_it(files: IdentityFiles) -> None:
+    identity = files.load_or_create(NOW)
+    before = {path: path.read_bytes() for path in (files.seed, files.dsa, files.pub, files.cert)}
+
+    assert files.load_or_create(NOW + 1) == files.load(NOW + 2) == identity
+    assert {path: path.read_bytes() for path in before} == before
+    assert names(files) == {".seed", ".dsa", ".pub", ".cert"}
+
+
+def test_files_and_new_directories_are_private(tmp_path: Path) -> None:
+    files = IdentityFiles(tmp_path / "data" / "node.identity")
+
+    files.save(ALICE, NOW)
+
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()} == {0o600}
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+def test_without_the_optional_package_the_expanded_key_is_left_out(
+    files: IdentityFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "dilithium_py.ml_dsa", None)
+        files.save(ALICE, NOW)
+        assert names(files) == {".seed", ".pub", ".cert"}
+        assert files.load(NOW) == ALICE
+
+    assert files.load(NOW) == ALICE  # the package is there now
+    assert names(files) == {".seed", ".dsa", ".pub", ".cert"}
+
+
+@pytest.mark.parametrize("written", [0, 1, 2, 3])
+def test_a_save_killed_between_files_leaves_nothing_or_an_identity(
+    files: IdentityFiles, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    done: list[Path] = []
+
+    def write_until_killed(path: Path, data: bytes) -> None:
+        if len(done) == written:
+            raise KeyboardInterrupt
+        path.write_bytes(data)
+        path.chmod(0o600)
+        done.append(path)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(identity_files, "write_private", write_until_killed)
+        files.save(ALICE, NOW)
+
+    assert files.load(NOW) == (ALICE if written else None)
+    assert names(files) == ({".seed", ".dsa", ".pub", ".cert"} if written else set())
+
+
+def test_saving_again_completes_and_never_replaces_another_identity(files: IdentityFiles) -> None:
+    files.save(ALICE, NOW)
+    files.cert.unlink()
+    files.save(ALICE, NOW)
+    assert Certificate.decode(files.cert.read_bytes()).not_before == NOW
+
+    with pytest.raises(StorageError, match="already holds an identity"):
+        files.save(BOB, NOW)
+    assert files.load(NOW) == ALICE
+
+
+@pytest.mark.parametrize("suffix", [".cert", ".dsa"])
+def test_a_damaged_companion_is_moved_aside_and_written_again(
+    files: IdentityFiles, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    files.save(ALICE, NOW)
+    path = files.base.with_name(files.base.name + suffix)
+    good = path.read_bytes()
+    path.write_bytes(good[:-1])
+
+    with caplog.at_level(logging.WARNING):
+        assert files.load_or_create(NOW) == ALICE
+
+    assert path.read_bytes() == good
+    assert path.with_name(f"{path.name}.bad-{NOW}").read_bytes() == good[:-1]
+    assert f"{path.name} is damaged" in caplog.text
+
+
+def test_a_certificate_of_another_identity_is_moved_aside(files: IdentityFiles) -> None:
+    files.save(ALICE, NOW)
+    files.cert.write_bytes(Certificate.of_node(BOB.public_key, NOW).encode())
+
+    assert files.load(NOW) == ALICE
+    assert Certificate.decode(files.cert.read_bytes()).public_key == ALICE.public_key
+    assert f".cert.bad-{NOW}" in names(files)
+
+
+def test_a_cut_public_key_is_replaced_when_another_file_vouches_for_the_seed(files: IdentityFiles) -> None:
+    files.save(ALICE, NOW)
+    files.pub.write_bytes(ALICE.public_key[:100])
+
+    assert files.load(NOW) == ALICE
+    assert files.pub.read_bytes() == ALICE.public_key
+
+
+def damage_seed_length(files: IdentityFiles) -> None:
+    files.seed.write_bytes(ALICE.seed + b"\0")
+
+
+def damage_seed(files: IdentityFiles) -> None:
+    files.seed.write_bytes(BOB.seed)
+
+
+def damage_pub(files: IdentityFiles) -> None:
+    files.pub.write_bytes(BOB.public_key)
+
+
+def damage_all_but_the_seed(files: IdentityFiles) -> None:
+    for path in (files.dsa, files.pub, files.cert):
+        path.write_bytes(b"")
+
+
+def lose_the_secret(files: IdentityFiles) -> None:
+    files.seed.unlink()
+    files.dsa.unlink()
+
+
+def lose_the_seed_and_cut_the_expanded_key(files: IdentityFiles) -> None:
+    files.seed.unlink()
+    files.dsa.write_bytes(files.dsa.read_bytes()[:-1])
+
+
+def lose_the_seed_and_mix_identities(files: IdentityFiles) -> None:
+    files.seed.unlink()
+    files.pub.write_bytes(BOB.public_key)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_seed_length,
+        damage_seed,
+        damage_pub,
+        damage_all_but_the_seed,
+        lose_the_secret,
+        lose_the_seed_and_cut_the_expanded_key,
+        lose_the_seed_and_mix_identities,
+    ],
+)
+def test_damaged_files_are_refused_by_load_and_moved_aside_by_load_or_create(
+    files: IdentityFiles, damage: Any
+) -> None:
+    files.save(ALICE, NOW)
+    damage(files)
+    before = {path.name: path.read_bytes() for path in files.base.parent.iterdir()}
+
+    with pytest.raises(CryptoError, match="damaged or do not belong together"):
+        files.load(NOW)
+    assert {path.name: path.read_bytes() for path in files.base.parent.iterdir()} == before
+
+    identity = files.load_or_create(NOW)
+
+    assert identity not in (ALICE, BOB)
+    assert files.load(NOW) == identity
+    for name, content in before.items():
+        assert (files.base.parent / f"{name}.bad-{NOW}").read_bytes() == content
+
+
+def test_an_identity_with_only_an_expanded_key_is_refused_and_kept(files: IdentityFiles) -> None:
+    files.save(ALICE, NOW)
+    files.seed.unlink()
+
+    for start in (files.load, files.load_or_create):
+        with pytest.raises(
+            CryptoError, match=r"needs node\.identity\.seed to be loaded: derive the identity again"
+        ):
+            start(NOW)
+    assert names(files) == {".dsa", ".pub", ".cert"}
+
+
+@pytest.mark.parametrize("suffix", [".seed", ".dsa"])
+def test_secret_files_others_may_read_are_refused_or_repaired(files: IdentityFiles, suffix: str) -> None:
+    files.save(ALICE, NOW)
+    path = files.base.with_name(files.base.name + suffix)
+    path.chmod(0o644)
+
+    for start in (files.load, files.load_or_create):
+        with pytest.raises(ConfigError, match=r"other users may access it"):
+            start(NOW)
+    assert IdentityFiles(files.base, fix_permissions=True).load(NOW) == ALICE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert files.load(NOW) == ALICE
+
+
+def test_a_sound_identity_in_a_directory_that_cannot_be_written_is_loaded(
+    files: IdentityFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files.save(ALICE, NOW)
+    files.cert.unlink()
+
+    def refuse(path: Path, data: bytes) -> None:
+        raise StorageError(f"cannot write {path}: Read-only file system")
+
+    monkeypatch.setattr(identity_files, "write_private", refuse)
+    assert files.load(NOW) == ALICE
+    assert "Read-only file system" in caplog.text

@@ -1,0 +1,131 @@
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dna_dht.crypto.private_files import (
+    make_private_directory,
+    read_file,
+    read_secret,
+    set_aside,
+    write_private,
+)
+from dna_dht.errors import ConfigError, StorageError
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(params=[0o000, 0o077, 0o777], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+def test_written_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+
+    write_private(path, b"first")
+    write_private(path, b"second")
+
+    assert path.read_bytes() == b"second"
+    assert mode_of(path) == 0o600
+    assert os.listdir(tmp_path) == ["key"]
+
+
+def test_the_rest_of_a_killed_write_is_replaced_not_followed(tmp_path: Path) -> None:
+    path, victim = tmp_path / "key", tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "key.new").symlink_to(victim)
+
+    write_private(path, b"secret")
+
+    assert path.read_bytes() == b"secret"
+    assert victim.read_bytes() == b"precious"
+
+
+def test_a_write_killed_before_the_rename_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "key"
+    write_private(path, b"old")
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StorageError, match="No space left on device"):
+        write_private(path, b"new")
+    assert path.read_bytes() == b"old"
+
+
+def test_writing_where_no_directory_is_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"cannot write .*key: No such file"):
+        write_private(tmp_path / "missing" / "key", b"")
+
+
+def test_reading_stops_at_the_limit_and_tells_missing_files(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert read_file(path, 10) is None
+    path.write_bytes(b"0123456789")
+
+    assert read_file(path, 4) == b"0123"
+    assert read_file(path, 100) == b"0123456789"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
+def test_a_secret_others_may_access_is_refused_or_repaired(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"secret")
+    path.chmod(mode)
+
+    assert read_file(path, 10) == b"secret"
+    with pytest.raises(ConfigError, match=r"--fix-permissions, or 'chmod 600"):
+        read_secret(path, 10)
+    assert mode_of(path) == mode
+    assert read_secret(path, 10, fix_permissions=True) == b"secret"
+    assert mode_of(path) == 0o600
+    assert read_secret(path, 10) == b"secret"
+
+
+def test_a_directory_or_a_pipe_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(StorageError, match="not a file"):
+            read_secret(path, 10, fix_permissions=True)
+
+
+def test_a_path_through_a_file_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(StorageError, match="Not a directory"):
+        read_file(tmp_path / "file" / "key", 10)
+
+
+def test_damaged_files_are_kept_under_free_names(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    names = []
+    for content in (b"one", b"two", b"three"):
+        path.write_bytes(content)
+        names.append(set_aside(path, 1_769_126_400).name)
+
+    assert names == ["key.bad-1769126400", "key.bad-1769126400.1", "key.bad-1769126400.2"]
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"one", b"two", b"three"]
+    with pytest.raises(StorageError, match="cannot move"):
+        set_aside(path, 0)
+
+
+def test_new_directories_are_private(tmp_path: Path) -> None:
+    make_private_directory(tmp_path / "data" / "node")
+    make_private_directory(tmp_path / "data" / "node")
+
+    assert mode_of(tmp_path / "data" / "node") == 0o700
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match="cannot create the directory"):
+        make_private_directory(tmp_path / "file" / "data")
