@@ -9,6 +9,7 @@ from typing import Self
 from dna_dht.errors import DecodeError
 
 LENGTH = 20  # bytes; HASH_LEN
+_HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class InfoHash(bytes):
@@ -34,6 +35,14 @@ class InfoHash(bytes):
         return cls(bytes.fromhex(text))
 
     @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Parse like the reference: 40 hex digits, more is ignored; anything else is ZERO (spec 01, 1.1)."""
+        digits = text[: 2 * LENGTH]
+        if len(digits) < 2 * LENGTH or not _HEX.issuperset(digits):
+            return cls(bytes(LENGTH))
+        return cls(bytes.fromhex(digits))
+
+    @classmethod
     def from_wire(cls, field: object) -> Self:
         """Parse an untrusted msgpack field; DecodeError if it is anything but 20 bytes."""
         if not isinstance(field, bytes) or len(field) != LENGTH:
@@ -53,6 +62,16 @@ class InfoHash(bytes):
 
 ZERO = InfoHash(bytes(LENGTH))
 """Means "none"; never a valid node id or key."""
+
+
+def node_id_of(public_key: bytes) -> InfoHash:
+    """The node id of an identity (spec 01, 1.2); nothing on the wire proves it."""
+    return InfoHash.of(b"node:" + InfoHash.of(public_key).hex().encode())
+
+
+def long_id_of(public_key: bytes) -> bytes:
+    """The 32-byte id of a public key: two keys are the same owner when it is equal (spec 01, 1.2)."""
+    return hashlib.sha256(public_key).digest()
 
 
 def common_bits(a: bytes, b: bytes) -> int:
