@@ -4,32 +4,16 @@ A bucket is a subtree of the id space: all ids that start with the first ``depth
 buckets of a table tile the space, so the distance of a key to a whole bucket is a matter of these bits alone.
 """
 
-from functools import lru_cache
-from ipaddress import ip_address, ip_network
 from math import inf
 from random import Random
 
 from dna_dht.core.remote_node import RemoteNode
-from dna_dht.wire.address import subnet
+from dna_dht.wire.address import is_private, subnet
 from dna_dht.wire.infohash import LENGTH, InfoHash
 
 BITS = 8 * LENGTH
 TARGET_NODES = 8  # nodes in a bucket; spec 02, section 1
 MAX_PER_SUBNET = 2  # live nodes of one /24 or IPv6 /48 in a bucket; reliability T1
-SUBNETS_REMEMBERED = 4096  # hosts whose subnet need not be worked out again
-EXEMPT_NETWORKS = tuple(  # private, loopback, link-local: one house, one laboratory; reliability T1
-    ip_network(text)
-    for text in (
-        "127.0.0.0/8",
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "169.254.0.0/16",
-        "::1/128",
-        "fc00::/7",
-        "fe80::/10",
-    )
-)
 
 
 class Bucket:
@@ -76,12 +60,13 @@ class Bucket:
 
     def crowded_for(self, node: RemoteNode) -> bool:
         """Whether *node* would be the third live one of its subnet here; private hosts never are."""
-        own = limited_subnet(node.address[0])
-        if own is None:
+        host = node.address[0]
+        if is_private(host):
             return False
+        own = subnet(host)
         same = 0
         for other in self.nodes:
-            if other is not node and not other.expired and limited_subnet(other.address[0]) == own:
+            if other is not node and not other.expired and subnet(other.address[0]) == own:
                 same += 1
         return same >= MAX_PER_SUBNET
 
@@ -107,10 +92,3 @@ class Bucket:
         upper.nodes = [node for node in self.nodes if node.number >= middle]
         self.nodes = [node for node in self.nodes if node.number < middle]
         return upper
-
-
-@lru_cache(maxsize=SUBNETS_REMEMBERED)
-def limited_subnet(host: str) -> str | None:
-    """The /24 or IPv6 /48 whose members are limited per bucket; None if *host* is exempt."""
-    ip = ip_address(host)
-    return None if any(ip in network for network in EXEMPT_NETWORKS) else subnet(host)

@@ -40,6 +40,7 @@ class RemoteNode:
         srtt, rttvar: smoothed round trip and its variation, seconds (RFC 6298); ``srtt`` is None if never
             measured.
         pending: our requests to it that are still open.
+        pace_until: when the requests sent to it so far would have gone out at the permitted rate.
         slow: its current request missed the first retry; whoever waits may go on with the next node.
         in_table: a bucket holds it. held: other holders (listens, operations) that want its cache entry to
             stay.
@@ -59,6 +60,7 @@ class RemoteNode:
         "last_reply",
         "last_sent",
         "number",
+        "pace_until",
         "pending",
         "rttvar",
         "slow",
@@ -87,6 +89,7 @@ class RemoteNode:
         self.slow = False
         self.in_table = False
         self.held = 0
+        self.pace_until = -inf
 
     # -- states
 
