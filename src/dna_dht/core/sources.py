@@ -1,0 +1,17 @@
+"""Sources: who a stored value, a check or a datagram is charged to, as the text that rate limits use.
+
+A source is what ``wire.address.source_group`` gives: an IPv4 address, or the first 64 bits of an IPv6
+address. The empty text stands for this node itself.
+"""
+
+from dna_dht.wire.address import source_group
+
+LOCAL = ""
+"""The source of what this node put itself; no limit of strangers applies to it."""
+
+_LOOPBACK6 = source_group("::1")
+
+
+def is_loopback_source(source: str) -> bool:
+    """Whether *source* is this machine."""
+    return source.startswith("127.") or source == _LOOPBACK6
