@@ -1,6 +1,7 @@
 """Node lists `n4` and `n6`: id, address, port of up to eight nodes in a row. Source: spec 01, section 7."""
 
 from collections.abc import Iterable
+from struct import Struct
 from typing import NamedTuple
 
 from dna_dht.errors import DecodeError
@@ -8,8 +9,8 @@ from dna_dht.wire.address import Address, Family, pack_ip, unpack_ip
 from dna_dht.wire.infohash import LENGTH, InfoHash
 from dna_dht.wire.limits import ADDRESS4, ADDRESS6
 
-ENTRY4 = LENGTH + ADDRESS4 + 2  # bytes: id, address, port
-ENTRY6 = LENGTH + ADDRESS6 + 2  # bytes
+_ENTRY4 = Struct(f">{LENGTH}s{ADDRESS4}sH")  # id, address, port: 26 bytes
+_ENTRY6 = Struct(f">{LENGTH}s{ADDRESS6}sH")  # 38 bytes
 
 
 class CompactNode(NamedTuple):
@@ -33,14 +34,10 @@ def pack_nodes(nodes: Iterable[CompactNode], family: Family) -> bytes:
 
 def unpack_nodes(blob: bytes, family: Family) -> list[CompactNode]:
     """The nodes of *blob*, in order; DecodeError if its length is no multiple of an entry."""
-    entry = ENTRY4 if family == 4 else ENTRY6
-    if len(blob) % entry:
+    entry = _ENTRY4 if family == 4 else _ENTRY6
+    if len(blob) % entry.size:
         raise DecodeError(f"node list of {len(blob)} bytes")
-    end = entry - 2
-    found = []
-    for at in range(0, len(blob), entry):
-        raw = blob[at : at + entry]
-        found.append(
-            CompactNode(InfoHash(raw[:LENGTH]), (unpack_ip(raw[LENGTH:end]), raw[end] << 8 | raw[end + 1]))
-        )
-    return found
+    return [
+        CompactNode(bytes.__new__(InfoHash, node_id), (unpack_ip(raw), port))
+        for node_id, raw, port in entry.iter_unpack(blob)
+    ]

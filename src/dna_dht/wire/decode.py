@@ -13,7 +13,7 @@ have it.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -47,6 +47,7 @@ from dna_dht.wire.value import Value
 from dna_dht.wire.value_codec import unpack_canonical, unpack_tolerant
 
 _MAX_CODE = 65_535  # error codes have 16 bits in the reference
+_MAX_FAMILIES = 64  # entries of `w` looked at; there are two families
 _FAMILIES = {2: m.WANT_IPV4, 10: m.WANT_IPV6, 23: m.WANT_IPV6, 30: m.WANT_IPV6}  # AF_ numbers (spec 01, 4.3)
 
 
@@ -169,7 +170,7 @@ class _Top(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     u: _Body | UnsetType = UNSET
 
 
-class _Inner(NamedTuple):
+class _Inner(msgspec.Struct, frozen=True, gc=False):
     """What stands inside a body and has a reader of its own."""
 
     values: tuple[Value, ...]
@@ -243,11 +244,11 @@ def _seen_ip(data: bytes) -> bytes:
 
 
 def _families(data: bytes) -> list[int]:
-    """The integers of `w`; other entries are skipped."""
+    """The integers among the first entries of `w`; other entries are skipped."""
     found = []
-    for item in leaves.items(data):
+    for item in leaves.raw_items(data)[:_MAX_FAMILIES]:
         try:
-            found.append(leaves.integer(item))
+            found.append(leaves.integer(bytes(item)))
         except DecodeError:
             continue
     return found
@@ -353,7 +354,7 @@ def _want(families: list[int] | UnsetType) -> int | None:
     if families is UNSET:
         return None
     want = 0
-    for family in families:
+    for family in families[:_MAX_FAMILIES]:
         want |= _FAMILIES.get(family, 0)
     return want
 

@@ -10,7 +10,7 @@ import msgspec
 from dna_dht.errors import DecodeError
 from dna_dht.wire import leaves
 from dna_dht.wire.infohash import ZERO, InfoHash
-from dna_dht.wire.limits import MAX_SEQ, MAX_TYPE, MAX_UINT64, PUBLIC_KEY, QUERY_ITEMS
+from dna_dht.wire.limits import CELL_CHARGE, MAX_SEQ, MAX_TYPE, MAX_UINT64, PUBLIC_KEY, QUERY_ITEMS
 from dna_dht.wire.packing import array_header, binary, text, uint
 from dna_dht.wire.scanner import Scanner, bytes_of
 
@@ -189,7 +189,7 @@ def unpack_fields_tolerant(packed: bytes, scanner: Scanner) -> FieldAnswer:
     if not 0 < len(fields) <= QUERY_ITEMS:
         raise DecodeError(f"field answer with {len(fields)} fields")
     cells = leaves.items(outer[b"v"])
-    scanner.charge(len(cells))
+    scanner.charge(CELL_CHARGE * len(cells))
     rows = []
     for at in range(0, len(cells) - len(fields) + 1, len(fields)):
         row = _unpack_row(fields, cells[at : at + len(fields)])

@@ -14,6 +14,8 @@ for them.
 from dna_dht.errors import DecodeError
 from dna_dht.wire.limits import ARRAY_ITEMS, DEPTH, MAP_ENTRIES, SCAN_ITEMS
 
+_LONG_HEADER = 8  # objects charged for a length of its own: it costs as much time to read
+
 
 class Scanner:
     """Cuts MessagePack maps into slices, within one budget."""
@@ -78,6 +80,9 @@ class Scanner:
                     if length:
                         at += length
                         continue
+                    if head == 0xC4 or head == 0xD9:  # short bin, short str
+                        at += 2 + data[at + 1]
+                        continue
                     if head < 0xA0:  # fixmap, fixarray (the empty ones are in the table)
                         count = 2 * (head & 0x0F) if head < 0x90 else head & 0x0F
                         at += 1
@@ -85,6 +90,7 @@ class Scanner:
                         prefix, extra, unit = _PREFIX[head]
                         count = int.from_bytes(data[at + 1 : at + 1 + prefix], "big")
                         at += 1 + prefix
+                        left -= _LONG_HEADER
                         if not unit:
                             at += count + extra
                             continue
