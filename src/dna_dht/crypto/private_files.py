@@ -29,7 +29,7 @@ def write_private(path: Path, data: bytes) -> None:
         finally:
             os.close(descriptor)
         temporary.rename(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -71,6 +71,15 @@ def make_private_directory(path: Path) -> None:
         raise StorageError(f"cannot create the directory {path}: {error.strerror or error}") from error
 
 
+def sync_directory(path: Path) -> None:
+    """Make renames and new files in the directory *path* survive a loss of power; OSError if that fails."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _read(path: Path, limit: int, *, secret: bool, fix_permissions: bool) -> bytes | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block us
@@ -93,13 +102,5 @@ def _read(path: Path, limit: int, *, secret: bool, fix_permissions: bool) -> byt
             return file.read(limit)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-    finally:
-        os.close(descriptor)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
