@@ -153,7 +153,19 @@ def test_of_misfiled_versions_the_highest_seq_stays_then_the_latest(tmp_path: Pa
         (KEY.hex(), 1, row(1).packed, 0x1002, "yesterday", None),
         (KEY.hex(), 1, row(1).packed, 0x1002, 1000, b"never"),
     ],
-    ids="garbage cut text unsigned encrypted id-0 short-key no-hex bytes-key created expires".split(),
+    ids=[
+        "garbage",
+        "cut",
+        "text",
+        "unsigned",
+        "encrypted",
+        "id-0",
+        "short-key",
+        "no-hex",
+        "bytes-key",
+        "created",
+        "expires",
+    ],
 )
 def test_rows_that_are_no_signed_values_are_deleted(tmp_path: Path, record: tuple[object, ...]) -> None:
     path = tmp_path / "values.db"
