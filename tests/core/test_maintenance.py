@@ -305,7 +305,22 @@ def test_a_silent_bucket_is_asked_ever_less_often() -> None:
     assert all(gap >= 600 for gap in gaps[5:]) and len(gaps) > 8
 
 
-def test_expired_busy_and_absent_nodes_are_not_asked() -> None:
+def test_after_a_total_loss_the_expired_nodes_are_tried_a_few_at_a_time() -> None:
+    bench = Bench()
+    fill_two_buckets(bench)
+    for node in bench.table:
+        node.timed_out()
+    tried: set[RemoteNode] = set()
+    while bench.now < START + 600:
+        work = pings(bench.until_due())
+        assert len(work) <= 4
+        tried.update(work)
+
+    assert len(tried) == len(bench.table) == 16
+    assert len(lookups(bench.meet(tried.pop(), REPLIED))) == 3
+
+
+def test_expired_and_busy_nodes_are_not_asked() -> None:
     bench = Bench()
     for i, state in enumerate(("expired", "busy")):
         node = make_node(0x80, i)

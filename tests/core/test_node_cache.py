@@ -55,6 +55,7 @@ def test_closest_equals_sorting_everything(seed: int, count: int, k: int, bits: 
             client=rng.random() < 0.2,
         )
         if rng.random() < 0.2:
+            node.last_sent = NOW
             node.timed_out()
         if rng.random() < 0.02:
             cache.purge()
@@ -123,6 +124,20 @@ def test_a_silent_node_follows_what_others_say() -> None:
     pass_time(cache, 0.1)
     cache.seen(make_id(5), THERE, confirmed=False)
     assert node.address == THERE
+
+
+def test_an_expired_node_that_others_still_name_gets_another_chance() -> None:
+    cache = make_cache()
+    node = cache.seen(make_id(5), HERE, confirmed=True)
+    node.heard(NOW)
+    node.last_sent = NOW
+    node.timed_out()
+    cache.seen(make_id(5), HERE, confirmed=False)
+    assert cache.closest(OWN, 8) == []
+
+    pass_time(cache, 60)
+    cache.seen(make_id(5), HERE, confirmed=False)
+    assert cache.closest(OWN, 8) == [node]
 
 
 def test_claims_to_another_address_are_pinged_once_in_ten_seconds() -> None:

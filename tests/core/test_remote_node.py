@@ -50,6 +50,17 @@ def test_a_message_revives_but_only_an_answer_makes_good() -> None:
     assert node.is_good(NOW) and node.failures == 0
 
 
+@pytest.mark.parametrize(("failures", "rest"), [(0, 60), (1, 60), (2, 120), (4, 480), (7, 3840), (99, 3840)])
+def test_a_mention_revives_an_expired_node_after_a_rest(failures: int, rest: float) -> None:
+    node = make_node(expired=True)
+    node.failures, node.last_sent = failures, NOW
+    node.mentioned(NOW + rest - 0.1)
+    assert node.expired
+
+    node.mentioned(NOW + rest)
+    assert node.is_dubious(NOW + rest) and node.failures == failures
+
+
 def test_round_trips_are_smoothed_as_tcp_does() -> None:
     node = make_node()
     assert node.retry_after() == 0.3

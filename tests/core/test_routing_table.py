@@ -1,6 +1,7 @@
 """The routing table against the recorded reference, and against brute force."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,6 +16,7 @@ from dna_dht.core.context import CoreContext
 from dna_dht.core.instant import Instant
 from dna_dht.core.remote_node import RemoteNode
 from dna_dht.core.routing_table import HEARD_OF, REPLIED, SENT, UNCHANGED, RoutingTable
+from dna_dht.wire.address import subnet
 from dna_dht.wire.infohash import LENGTH, InfoHash, common_bits, lowbit
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "engine-routing.json").read_text())
@@ -144,7 +146,7 @@ def test_invariants_hold_under_random_histories(seed: int, bootstrap: bool) -> N
     for _ in range(400):
         action = rng.random()
         if action < 0.6 or not known:
-            host = f"{rng.randrange(50, 60)}.1.{rng.randrange(4)}.{rng.randrange(1, 5)}"
+            host = f"{rng.randrange(50, 53)}.1.{rng.randrange(4)}.{rng.randrange(1, 5)}"
             known.append(make_node(InfoHash(rng.randbytes(LENGTH)), rng.choice(("good", "dubious")), host))
             table.on_node(known[-1], rng.randrange(3))
         elif action < 0.8:
@@ -167,6 +169,7 @@ def test_invariants_hold_under_random_histories(seed: int, bootstrap: bool) -> N
         assert bucket.first + (1 << (BITS - bucket.depth)) == end
         assert len(bucket.nodes) <= 8
         assert all(bucket.covers(node.number) for node in bucket.nodes)
+        assert max(Counter(subnet(node.address[0]) for node in bucket.nodes).values(), default=0) <= 2
     assert {bucket.cached for bucket in buckets} - {None} == {node for node in known if node.held}
     assert max((node.held for node in known), default=0) <= 1
     assert set(table) == {node for node in known if node.in_table}
@@ -217,6 +220,22 @@ def test_expiry_hands_out_the_spare_of_the_bucket_once() -> None:
     assert not old[0].in_table and len(table) == 8
 
 
+def test_a_table_of_expired_nodes_keeps_them() -> None:
+    table = make_table()
+    node = make_node(high(0x80))
+    table.on_node(node, REPLIED)
+    node.timed_out()
+
+    assert table.expire() == [] and node.in_table
+
+
+def test_an_expired_newcomer_is_no_growth() -> None:
+    table = make_table()
+    table.on_node(make_node(high(0x80), "expired"), HEARD_OF)
+
+    assert len(table) == 1 and table.grow_time < NOW
+
+
 def test_the_spare_is_asked_as_soon_as_a_node_expires() -> None:
     table = make_table()
     old = [make_node(high(0x80, i)) for i in range(8)]
@@ -257,7 +276,7 @@ def test_a_bucket_takes_two_nodes_of_a_public_subnet(hosts: tuple[str, ...], thi
     assert [node.in_table for node in nodes] == [True, True, third_enters]
 
 
-def test_a_dead_node_does_not_count_against_its_subnet() -> None:
+def test_a_dead_node_makes_way_for_another_of_its_subnet() -> None:
     table = make_table()
     nodes = [make_node(high(0x80, i), host=f"8.8.8.{i}") for i in range(3)]
     table.on_node(nodes[0], REPLIED)
@@ -265,6 +284,7 @@ def test_a_dead_node_does_not_count_against_its_subnet() -> None:
     nodes[0].timed_out()
 
     assert table.on_node(nodes[2], REPLIED).entered
+    assert [node.in_table for node in nodes] == [False, True, True]
 
 
 def test_a_node_that_moves_into_a_crowded_subnet_leaves() -> None:

@@ -13,7 +13,7 @@ from dna_dht.wire.infohash import LENGTH, InfoHash
 
 BITS = 8 * LENGTH
 TARGET_NODES = 8  # nodes in a bucket; spec 02, section 1
-MAX_PER_SUBNET = 2  # live nodes of one /24 or IPv6 /48 in a bucket; reliability T1
+MAX_PER_SUBNET = 2  # nodes of one /24 or IPv6 /48 in a bucket; reliability T1
 
 
 class Bucket:
@@ -54,21 +54,13 @@ class Bucket:
     def is_full(self) -> bool:
         return len(self.nodes) >= TARGET_NODES
 
-    def has_room(self) -> bool:
-        """A newcomer would get a place at once: free, or of an expired node."""
-        return not self.is_full() or any(node.expired for node in self.nodes)
-
-    def crowded_for(self, node: RemoteNode) -> bool:
-        """Whether *node* would be the third live one of its subnet here; private hosts never are."""
+    def of_subnet(self, node: RemoteNode) -> list[RemoteNode]:
+        """The other nodes here of the subnet of *node*; none if its host is private, hence not limited."""
         host = node.address[0]
         if is_private(host):
-            return False
+            return []
         own = subnet(host)
-        same = 0
-        for other in self.nodes:
-            if other is not node and not other.expired and subnet(other.address[0]) == own:
-                same += 1
-        return same >= MAX_PER_SUBNET
+        return [other for other in self.nodes if other is not node and subnet(other.address[0]) == own]
 
     def keep_spare(self, node: RemoteNode) -> None:
         """Make *node* the spare, in place of the one before."""

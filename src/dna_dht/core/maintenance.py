@@ -18,6 +18,7 @@ What triggers what:
   minutes without traffic it has nobody left to name. The other side counts our ping as a sign of life too, so
   that mutual neighbours share the work. Late ones first, a quarter of those due per run: bursts spread out by
   themselves.
+* **no live node left**: ping a few of the expired ones every run, until one answers.
 * **every 2 to 6 min**: expired nodes leave the table, spares are pinged in their place (7.4).
 
 In a quiet network this comes to about one small request per node and 10 s.
@@ -29,7 +30,7 @@ from math import inf
 from random import Random
 from typing import NamedTuple
 
-from dna_dht.core.bucket import Bucket
+from dna_dht.core.bucket import TARGET_NODES, Bucket
 from dna_dht.core.context import CoreContext
 from dna_dht.core.node_cache import NodeCache
 from dna_dht.core.remote_node import NODE_EXPIRE_TIME, NODE_GOOD_TIME, RemoteNode
@@ -51,13 +52,13 @@ BOTH_ODDS = 1 / 38  # chance to ask for nodes of both families although the othe
 RETRY_BUCKET = 60.0  # seconds before a silent bucket is asked again; doubled each time up to the check period
 DISCOVERY_PERIODS = 1.5  # check periods after which a bucket with room is refreshed although it answers
 WANT_BOTH = 3  # IPv4 and IPv6 nodes; spec 01, 5.2
-FULL = 8  # nodes of a bucket; spec 02, section 1
 NEWCOMER_RATE = 10.0  # pings per second, and their burst; spec 02, 25.1 item 12
 NEWCOMER_DELAY = 0.2  # seconds a node we only heard of waits for a lookup to ask it first
 MAX_NEWCOMERS = 256  # waiting newcomers; further ones wait for the regular runs
 KEEP_ALIVE_AGE = 420.0  # seconds of silence after which a node of the table is pinged; dubious comes at 600
 KEEP_ALIVE_SHARE = 4  # one in so many of the due nodes is pinged per run
 KEEP_ALIVE_MIN = 2  # pings per run at least, if so many are due
+REVIVALS = 4  # pings per run to expired nodes while no other is left
 RANDOM_LOOKUPS = 2  # at the first good node, beside our own id; spec 02, 25.1 item 12
 
 
@@ -118,7 +119,7 @@ class Maintenance:
         work: list[Work] = [SendPing(blocking) for blocking in seen.pings]
         if first:
             work += self._join(table)
-        elif seen.entered and seen.own_bucket:
+        elif seen.entered and seen.own_bucket and not node.expired:
             work += self._grew(table)
         if seen.entered and not node.is_good(self._ctx.now.mono):
             work += self._greet(node, at_once=confirm != HEARD_OF)
@@ -160,11 +161,13 @@ class Maintenance:
         for table in self._tables.values():
             if self._joined[table.family] and not table.has_good():
                 self._joined[table.family] = False
-            if len(table):
+            if not table.has_live():
+                work += self._revive(table, asked)
+            else:
                 work += self._refresh_buckets(table, asked, now)
         if not work:
             for table in self._tables.values():
-                if len(table) and table.grow_time >= now - GROWTH_WINDOW:
+                if table.has_live() and table.grow_time >= now - GROWTH_WINDOW:
                     work += self._ask_neighbourhood(table, asked)
         next_silent = inf
         for table in self._tables.values():
@@ -213,16 +216,25 @@ class Maintenance:
             source = after
         if before is not None and before.nodes and (not source.nodes or rng.random() < NEIGHBOUR_ODDS):
             source = before
-        free = _free(source.nodes, asked) or _free(table.closest(target, FULL, good_only=False), asked)
+        free = _free(source.nodes, asked) or _free(
+            table.closest(target, TARGET_NODES, good_only=False), asked
+        )
         return _pick(free, asked, rng)
 
     def _want(self, table: RoutingTable, target: InfoHash) -> int | None:
         number = int.from_bytes(target, "big")
         for other in self._tables.values():
             if other is not table:
-                thin = len(other.bucket_of(number).nodes) < FULL
+                thin = len(other.bucket_of(number).nodes) < TARGET_NODES
                 return WANT_BOTH if thin or self._ctx.rng.random() < BOTH_ODDS else None
         return None
+
+    def _revive(self, table: RoutingTable, asked: set[RemoteNode]) -> list[Work]:
+        """Everybody is gone, so perhaps only our line was: ping some of them, others the next time."""
+        gone = [node for node in table if not node.pending]
+        chosen = self._ctx.rng.sample(gone, min(REVIVALS, len(gone)))
+        asked.update(chosen)
+        return [SendPing(node) for node in chosen]
 
     def _keep_alive(
         self, table: RoutingTable, asked: set[RemoteNode], now: float

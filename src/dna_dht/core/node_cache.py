@@ -78,7 +78,9 @@ class NodeCache:
                 self.on_changed(node)
             else:
                 return node
-        if confirmed and node.client is not client:
+        if not confirmed:
+            node.mentioned(self._ctx.now.mono)
+        elif node.client is not client:
             self._set_client(node, client)
         return node
 

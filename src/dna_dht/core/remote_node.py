@@ -5,7 +5,7 @@ A node is in one of three states, recomputed from two times and one flag wheneve
 * **good**: answered us within 120 min and was heard within 10 min. Only good nodes are named to others.
 * **dubious**: neither good nor expired: heard of but never asked, or silent for long.
 * **expired**: a request to it ran out of attempts (or it kept refusing our tokens). Any valid message
-  revives it.
+  revives it; so does, after a rest, being named by others: perhaps only our own line was dead.
 
 One object per (id, family) lives in the :class:`~dna_dht.core.node_cache.NodeCache`; tables, lookups and
 requests share it. It is touched for every datagram, so the methods do plain arithmetic and allocate nothing.
@@ -20,6 +20,8 @@ NODE_GOOD_TIME = 7200.0  # seconds; last answer of a good node; spec 02, section
 NODE_EXPIRE_TIME = 600.0  # seconds; last sign of life of a good node, and life of its token; same
 MAX_AUTH_ERRORS = 3  # consecutive refusals of our token that are forgiven; same
 MIN_RETRY = 0.06  # seconds; first retransmission at the earliest; spec 02, 25.1 item 7
+SECOND_CHANCE = 60.0  # seconds an expired node rests before a mention revives it; doubled with every failure
+MAX_DOUBLINGS = 6  # of that rest: about an hour at most
 UNKNOWN_RETRY = 0.3  # seconds; first retransmission when the round trip was never measured; same
 MAX_RETRY = 1.0  # seconds; the fixed delay of the reference, never exceeded; spec 02, section 1
 
@@ -123,6 +125,12 @@ class RemoteNode:
         """A valid message came from it."""
         self.last_heard = now
         self.expired = False
+
+    def mentioned(self, now: float) -> None:
+        """Another node named it: an expired node gets another chance 1, 2, 4 ... min after our last request."""
+        if self.expired:
+            rest = SECOND_CHANCE * 2.0 ** min(max(self.failures - 1, 0), MAX_DOUBLINGS)
+            self.expired = self.last_sent > now - rest
 
     def replied(self, now: float, rtt: float | None = None) -> None:
         """It answered a request of ours; *rtt* in seconds, None if the request was sent twice (Karn)."""

@@ -2,7 +2,7 @@
 
 The table of one address family is a list of buckets that tile the id space. Invariants:
 
-* a bucket holds at most eight nodes, and at most two live ones of one /24 or IPv6 /48 (reliability T1);
+* a bucket holds at most eight nodes, and at most two of one /24 or IPv6 /48 (reliability T1);
 * only the bucket of our own id splits, and in bootstrap mode any bucket down to depth 6;
 * a live node is never displaced: a newcomer takes a free place or that of an expired node, else it may wait
   as the bucket's one spare (``cached``). That keeps old, proven nodes, and leaves an attacker nothing to
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
-from dna_dht.core.bucket import BITS, TARGET_NODES, Bucket
+from dna_dht.core.bucket import BITS, MAX_PER_SUBNET, TARGET_NODES, Bucket
 from dna_dht.core.context import CoreContext
 from dna_dht.core.remote_node import NODE_EXPIRE_TIME, NODE_GOOD_TIME, RemoteNode
 from dna_dht.wire.address import Family
@@ -101,7 +101,7 @@ class RoutingTable:
         bucket = self.bucket_of(node.number)
         if confirm == REPLIED:
             bucket.time = self._ctx.now.mono
-        if bucket.crowded_for(node):
+        if not self._admits(bucket, node):
             self._ctx.counters.events["node of a crowded subnet"] += 1
             return UNCHANGED
         return self._insert(node, bucket, confirm)
@@ -109,15 +109,20 @@ class RoutingTable:
     def recheck(self, node: RemoteNode) -> None:
         """The address or client flag of *node* changed: drop it if it may not be here any more."""
         bucket = self.bucket_of(node.number)
-        if node.in_table and (node.client or bucket.crowded_for(node)):
+        if node.in_table and (node.client or not self._admits(bucket, node)):
             bucket.nodes.remove(node)
             self._left(node)
         elif bucket.cached is node and node.client:
             bucket.take_spare()
 
     def expire(self) -> list[RemoteNode]:
-        """Remove expired nodes; return the spares of their buckets, to be pinged: they enter by answering."""
-        pings = []
+        """Remove expired nodes; return the spares of their buckets, to be pinged: they enter by answering.
+
+        A table without any live node keeps what it has: they are all we could try to come back through.
+        """
+        pings: list[RemoteNode] = []
+        if not self.has_live():
+            return pings
         for bucket in self._buckets:
             gone = [node for node in bucket.nodes if node.expired]
             if not gone:
@@ -259,7 +264,7 @@ class RoutingTable:
         while True:
             own = bucket.covers(self._own)
             if self._place(node, bucket):
-                if own:
+                if own and not node.expired:
                     self.grow_time = self._ctx.now.mono
                 return Seen(True, True, own, tuple(pings))
             dubious = self._ping_dubious(bucket, pings)
@@ -270,6 +275,18 @@ class RoutingTable:
         if confirm >= SENT or bucket.cached is None:
             bucket.keep_spare(node)
         return Seen(True, False, own, tuple(pings))
+
+    def _admits(self, bucket: Bucket, node: RemoteNode) -> bool:
+        """Whether the subnet of *node* leaves it a place in *bucket*; an expired node of it makes way."""
+        same = bucket.of_subnet(node)
+        if len(same) < MAX_PER_SUBNET:
+            return True
+        for other in same:
+            if other.expired:
+                bucket.nodes.remove(other)
+                self._left(other)
+                return True
+        return False
 
     def _place(self, node: RemoteNode, bucket: Bucket) -> bool:
         if not bucket.is_full():
