@@ -127,7 +127,7 @@ class RemoteNode:
         self.expired = False
 
     def mentioned(self, now: float) -> None:
-        """Another node named it: an expired node gets another chance 1, 2, 4 ... min after our last request."""
+        """Another node named it: an expired node gets a chance 1, 2, 4 ... min after our last request."""
         if self.expired:
             rest = SECOND_CHANCE * 2.0 ** min(max(self.failures - 1, 0), MAX_DOUBLINGS)
             self.expired = self.last_sent > now - rest
