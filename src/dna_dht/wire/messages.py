@@ -152,7 +152,7 @@ Message = Request | Reply | ErrorReply | Part | Notice
 Carrier = Put | Update | Reply
 """Messages that carry values."""
 
-M = TypeVar("M", Put, Update, Reply)
+M = TypeVar("M", bound=Put | Update | Reply)
 
 
 def with_values(message: M, values: Iterable[Value]) -> M:

@@ -1,14 +1,14 @@
 """Packed values and the bytes that are signed. Source: spec 01, 9.1 to 9.4.
 
 Two readers with one result. The canonical one is a typed decoder; that a packed value is exactly as long as
-its canonical form proves that nothing is repeated, padded or odd in it (every deviation adds bytes). All
-else goes to the tolerant reader.
+its canonical form proves that nothing but the order of keys differs from it (everything repeated, padded or
+odd adds bytes). All else goes to the tolerant reader.
 """
 
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from dna_dht.errors import DecodeError
 from dna_dht.wire import leaves
@@ -87,7 +87,7 @@ def unpack(packed: bytes, scanner: Scanner | None = None) -> Value:
 
 
 def unpack_canonical(packed: bytes) -> Value | None:
-    """Read a plain or signed value in exactly the form :func:`pack` writes; None for anything else."""
+    """Read a plain or signed value as :func:`pack` writes it, in any key order; None for anything else."""
     try:
         outer = _decode(packed)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -108,6 +108,8 @@ def unpack_canonical(packed: bytes) -> Value | None:
         if length != len(packed):  # also when seq, to or sig stand there without an owner
             return None
         return Value(id=value_id, type=number, data=data, user_type=raw_type, priority=priority)
+    if signature is UNSET or body.seq < 0:
+        return None
     size = len(signature)
     length += 4 + uint_length(body.seq) + 9 + PUBLIC_KEY + 4 + binary_header_length(size) + size
     if body.to:
@@ -171,7 +173,7 @@ def unpack_tolerant(packed: bytes, scanner: Scanner) -> Value:
 class _Body(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     type: Annotated[int, Meta(ge=0, le=MAX_TYPE)]
     data: bytes
-    seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)] = 0
+    seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)] = -1  # missing
     owner: bytes = b""
     to: Annotated[bytes, Meta(min_length=LENGTH, max_length=LENGTH)] = b""
     utype: str = ""
@@ -179,7 +181,7 @@ class _Body(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 class _Dat(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     body: _Body
-    sig: bytes = b""
+    sig: bytes | UnsetType = UNSET
 
 
 class _Packed(msgspec.Struct, gc=False, forbid_unknown_fields=True):
