@@ -1,0 +1,50 @@
+"""Whose key signs what the user puts: a named identity, or the one in the user's configuration directory."""
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from dna_dht.cli.failures import Exit, Failure
+from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.identity_files import IdentityFiles
+from dna_dht.errors import ConfigError, CryptoError, StorageError
+
+_SUFFIXES = (".seed", ".dsa", ".pub", ".cert")
+
+
+def default_base() -> Path:
+    """``$XDG_CONFIG_HOME/dna-dht/identity``, the base of the user's identity files."""
+    configured = os.environ.get("XDG_CONFIG_HOME", "")
+    home = Path(configured) if configured.startswith("/") else Path.home() / ".config"
+    return home / "dna-dht" / "identity"
+
+
+def base_of(path: Path) -> Path:
+    """The base of identity files from what a user names: the base itself, or any one of the files."""
+    return path.with_suffix("") if path.suffix in _SUFFIXES else path
+
+
+def load_signer(path: Path | None, *, create: bool) -> NodeIdentity:
+    """The identity at *path*; without one the user's own, made at first use if *create*.
+
+    Raises Failure (exit 3) if there is none, or its files are damaged, unreadable, or readable by others.
+    """
+    base = default_base() if path is None else base_of(path)
+    files, now = IdentityFiles(base), int(time.time())
+    try:
+        identity = files.load(now)
+        if identity is None and path is None and create:
+            identity = NodeIdentity.generate()
+            files.save(identity, now)
+            click.echo(
+                f"made a signing key: {files.seed} (keep a copy: only it can change what you put)", err=True
+            )
+    except (ConfigError, CryptoError, StorageError) as error:
+        raise Failure(str(error), Exit.STORAGE) from error
+    if identity is None:
+        raise Failure(
+            f"there is no identity at {base}.seed: make one with 'dna-dht keygen {base}'", Exit.STORAGE
+        )
+    return identity
