@@ -273,6 +273,22 @@ def test_a_bucket_without_answers_for_ten_minutes_is_asked_for_a_random_id_of_it
     assert bucket_with(bench, 0x80).covers(int.from_bytes(asked[0].target, "big"))
 
 
+def settled() -> Bench:
+    """Two full buckets, everybody just answered, nothing to do but what a test changes; a run is due."""
+    bench = Bench()
+    fill_two_buckets(bench)
+    bench.wait(630)
+    for node in bench.table:
+        node.replied(bench.now)
+    for bucket in bench.table.buckets():
+        bucket.time = bucket.asked = bench.now
+    return bench
+
+
+def test_a_settled_table_needs_nothing() -> None:
+    assert settled().maintenance.run() == []
+
+
 def test_mostly_a_node_of_the_bucket_itself_is_asked() -> None:
     own = 0
     for seed in range(400):
@@ -330,6 +346,45 @@ def test_expired_and_busy_nodes_are_not_asked() -> None:
     assert bench.until_due() == []
 
 
+def test_a_bucket_whose_find_stays_unanswered_is_asked_again_a_second_later() -> None:
+    bench = settled()
+    bucket_with(bench, 0x80).time = bucket_with(bench, 0x80).asked = START
+    (find,) = finds(bench.maintenance.run())
+    find.node.timed_out()
+    bench.maintenance.find_expired(find.node, find.target)
+    bench.wait(1)
+
+    (again,) = finds(bench.maintenance.run())
+    assert again.node is not find.node
+    assert bucket_with(bench, 0x80).covers(int.from_bytes(again.target, "big"))
+
+
+def test_an_empty_bucket_is_refreshed_through_the_others() -> None:
+    bench = settled()
+    for node in list(bench.table):
+        if node.id[0] == 0x80:
+            node.timed_out()
+    bench.table.expire()
+    bucket_with(bench, 0x80).asked = bench.now - 60
+
+    (find,) = finds(bench.maintenance.run())
+
+    assert find.node.id[0] == 0x01 and find.target[0] >= 0x80
+
+
+@pytest.mark.parametrize(("silent_for", "nodes", "asked"), [(899, 7, 0), (901, 7, 1), (901, 8, 0)])
+def test_a_bucket_with_room_is_refreshed_now_and_then_though_it_answers(
+    silent_for: float, nodes: int, asked: int
+) -> None:
+    bench = settled()
+    if nodes == 7:
+        next(node for node in bench.table if node.id[0] == 0x80).timed_out()
+        bench.table.expire()
+    bucket_with(bench, 0x80).asked = bench.now - silent_for
+
+    assert len(finds(bench.maintenance.run())) == asked
+
+
 def test_an_unanswered_find_is_tried_with_somebody_else_a_second_later() -> None:
     bench = Bench()
     first, second = make_node(0x80), make_node(0x81)
@@ -354,6 +409,17 @@ def test_both_families_are_asked_for_while_the_other_one_is_thin() -> None:
     alone.meet(make_node(0x80), REPLIED)
     (find,) = finds(alone.until_due())
     assert find.want is None
+
+
+def test_rarely_both_families_are_asked_for_though_both_are_full() -> None:
+    bench = Bench(4, 6)
+    for host in ("127.0.0.1", "::1"):
+        for i in range(8):
+            bench.meet(make_node(0x80, i, host), REPLIED)
+
+    both = sum(bench.maintenance._want(bench.table, OWN) == 3 for _ in range(3800))
+
+    assert 50 < both < 160
 
 
 def test_a_growing_neighbourhood_is_asked_next_to_our_own_id() -> None:
@@ -389,6 +455,23 @@ def test_nodes_of_a_quiet_table_stay_good() -> None:
         assert bench.table.good_count() == 16
 
 
+def test_a_run_comes_in_time_for_the_next_node_to_turn_silent() -> None:
+    bench = settled()
+    for node in bench.table:
+        node.last_heard = bench.now - 400
+
+    assert bench.maintenance.run() == []
+    assert bench.maintenance._run_due <= bench.now + 25
+
+
+def test_a_node_that_speaks_but_has_not_answered_for_long_is_asked() -> None:
+    bench = settled()
+    (node, *_) = bench.table
+    node.last_reply = bench.now - 6600.1
+
+    assert bench.maintenance.run() == [SendPing(node)]
+
+
 def test_nodes_that_speak_are_left_alone() -> None:
     bench = Bench()
     fill_two_buckets(bench)
@@ -418,8 +501,10 @@ def test_a_client_node_pings_one_at_a_time() -> None:
     bench = Bench(client_mode=True)
     fill_two_buckets(bench)
     bench.wait(450)
+    longest = list(bench.table)[5]
+    longest.last_heard -= 10
 
-    assert len(pings(bench.maintenance.run())) == 1
+    assert pings(bench.maintenance.run()) == [longest]
 
 
 # -- expiry
@@ -437,6 +522,18 @@ def test_expired_nodes_leave_and_their_spare_is_pinged() -> None:
         work += bench.until_due()
 
     assert spare in pings(work) and not gone.in_table
+
+
+def test_a_spare_that_is_being_asked_is_not_pinged_again() -> None:
+    bench = Bench()
+    fill_two_buckets(bench)
+    spare = make_node(0x90)
+    bench.meet(spare, SENT)
+    spare.pending = 1
+    next(node for node in bench.table if node.id[0] == 0x80).timed_out()
+    bench.wait(360)
+
+    assert spare not in pings(bench.maintenance.run())
 
 
 def test_the_expire_cycle_purges_the_node_cache() -> None:

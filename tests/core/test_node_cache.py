@@ -46,7 +46,7 @@ def test_closest_equals_sorting_everything(seed: int, count: int, k: int, bits: 
     """Also with clients, expired nodes, evictions and purges; few *bits* make long common prefixes."""
     rng = Random(seed)
     base = rng.getrandbits(160) >> bits << bits
-    cache = make_cache(limit=300)
+    cache = make_cache(limit=200)
     for _ in range(count):
         node = cache.seen(
             make_id(base | rng.getrandbits(bits)),
@@ -57,7 +57,7 @@ def test_closest_equals_sorting_everything(seed: int, count: int, k: int, bits: 
         if rng.random() < 0.2:
             node.last_sent = NOW
             node.timed_out()
-        if rng.random() < 0.02:
+        if rng.random() < 0.005:
             cache.purge()
     target = make_id(base ^ rng.getrandbits(rng.randint(1, 160)))
 
@@ -157,6 +157,19 @@ def test_the_memory_of_claims_is_bounded() -> None:
 
     assert len(cache._claims) == MAX_CLAIMS
     assert not cache.claims(nodes[-1]) and cache.claims(nodes[0])
+
+
+def test_the_latest_claims_are_the_remembered_ones() -> None:
+    cache = make_cache()
+    nodes = [cache.seen(make_id(i + 1), HERE, confirmed=True) for i in range(MAX_CLAIMS + 1)]
+    cache.claims(nodes[0])
+    pass_time(cache, 10)
+    cache.claims(nodes[1])
+    cache.claims(nodes[0])
+    for node in nodes[2:]:
+        cache.claims(node)
+
+    assert not cache.claims(nodes[0]) and cache.claims(nodes[1])
 
 
 def test_a_node_that_turns_client_is_no_candidate_until_it_turns_back() -> None:

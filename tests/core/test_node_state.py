@@ -112,6 +112,7 @@ def test_a_file_of_an_unknown_version_is_an_empty_state(version: object) -> None
         [{"id": b"\x04" * 20, "addr": SOCKADDR4[:-1]}],
         [{"id": b"\x04" * 20, "addr": b"\x02"}],
         [{"id": b"\x04" * 20, "addr": SOCKADDR4.replace(b"\x0f\xa0", b"\0\0")}],
+        [{"id": b"\x04" * 20, "addr": SOCKADDR6.replace(b"\x10\x7e", b"\0\0")}],
         [{"id": b"\x04" * 20, "addr": b"\x0a" + SOCKADDR4[1:]}],
         [{"id": b"\x04" * 20, "addr": b"\x02" + SOCKADDR6[1:]}],
     ],
