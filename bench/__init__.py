@@ -1,0 +1,1 @@
+"""Measurements: ``python -m bench [name ...]``. Nothing here is part of the package."""
