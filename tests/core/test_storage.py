@@ -701,7 +701,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(key=keys, source=sources, value=values, age=st.sampled_from([0, 0, 30, 100, 700, -50]))
     def put(self, key: InfoHash, source: str, value: Value, age: int) -> None:
-        before = self.mirror.get((key, value.id))
+        before = self.bench.storage.get(key, value.id)
         created = self.bench.ctx.now.mono - age
         verdict = self.bench.judge(value, source, key, created)
         if verdict is Verdict.REFRESH:
