@@ -1,4 +1,6 @@
-"""CoreConfig: what a node may be told, every limit named. Sources: spec 02, section 1; reliability, section 6."""
+"""CoreConfig: what a node may be told, every limit named. Sources: spec 02, section 1; reliability, section
+6.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -90,7 +92,9 @@ class CoreConfig:
     accept_unsigned: bool = False
     """Store and deliver unsigned values: only for networks of stock OpenDHT nodes."""
     maintenance: MaintenancePolicy = "renew"
-    """What keeps copies alive: ``renew`` (default), ``reference`` (hand over on displacement only), ``off``."""
+    """What keeps copies alive: ``renew`` (default), ``reference`` (hand over on displacement only),
+    ``off``.
+    """
     persist: bool = False
     """Answer puts of persisted types only after :meth:`DhtCore.persisted`."""
     ipv4: bool = True

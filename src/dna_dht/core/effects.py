@@ -28,7 +28,9 @@ class VerifyRequested(NamedTuple):
 
 
 class PersistRequested(NamedTuple):
-    """Commit a value to disk, then call ``core.persisted(ticket, ok, now)``. The put is answered after that."""
+    """Commit a value to disk, then call ``core.persisted(ticket, ok, now)``. The put is answered after
+    that.
+    """
 
     ticket: int
     key: InfoHash
@@ -97,8 +99,8 @@ class PutOutcome:
         silent: nodes that did not answer in time.
         quorum: accepted reached 5 of the 8 closest, or all live ones if fewer.
         connected: False if no node at all was known; nothing was sent.
-        conflicts: (seq, nodes) of values with the same id and a seq >= ours that the probes saw before the put,
-            highest seq first; such nodes keep theirs.
+        conflicts: (seq, nodes) of values with the same id and a seq >= ours that the probes saw before the
+            put, highest seq first; such nodes keep theirs.
         evidence: one entry per node asked, closest first.
     """
 

@@ -48,7 +48,9 @@ class Timers:
         return heap[0][0] if heap else None
 
     def run_due(self, now: float) -> None:
-        """Fire everything due at *now*; what the actions schedule for *now* or earlier waits for the next run."""
+        """Fire everything due at *now*; what the actions schedule for *now* or earlier waits for the next
+        run.
+        """
         heap, due = self._heap, []
         while heap and heap[0][0] <= now:
             due.append(heapq.heappop(heap)[2])

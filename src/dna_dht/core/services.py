@@ -1,0 +1,29 @@
+"""Services: what the operations of one node work with."""
+
+from dataclasses import dataclass
+
+from dna_dht.core.compose import Composer
+from dna_dht.core.context import CoreContext
+from dna_dht.core.overlay import Overlay
+from dna_dht.core.requests import Requests
+from dna_dht.core.storage import Storage
+from dna_dht.core.verification import Verification
+
+
+@dataclass(slots=True)
+class Services:
+    """The parts of a node that gets, puts, listens and renewals share."""
+
+    ctx: CoreContext
+    requests: Requests
+    composer: Composer
+    overlays: list[Overlay]
+    storage: Storage
+    verification: Verification
+
+    def active_overlays(self) -> list[Overlay]:
+        """The families an operation should use: those with a good node; if there is none, those with any
+        node.
+        """
+        good = [overlay for overlay in self.overlays if overlay.table.has_good()]
+        return good or [overlay for overlay in self.overlays if len(overlay.cache)]
