@@ -63,7 +63,7 @@ class Query(msgspec.Struct, frozen=True, gc=False):
             return False
         if not self.select:
             return not other.select
-        return not other.select or set(self.select) <= set(other.select)
+        return set(self.select) <= set(other.select)
 
 
 ANY = Query()

@@ -101,7 +101,7 @@ class Scanner:
                     if left < 0:
                         raise DecodeError("too many objects in one datagram")
                     waiting.append(todo)
-                    if len(waiting) > DEPTH:
+                    if len(waiting) >= DEPTH:  # with the map itself
                         raise DecodeError("containers nested too deeply")
                     todo = count
                 if not waiting:
