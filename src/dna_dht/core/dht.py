@@ -511,7 +511,7 @@ class DhtCore:
             "dubious_nodes": {family: table.dubious for family, table in tables.items()},
             "network_size": {family: table.network_size for family, table in tables.items()},
             "known_nodes": {family: len(overlay.cache) for family, overlay in self._overlays.items()},
-            "values": self._storage.values,
+            "stored_values": self._storage.values,
             "keys": len(self._storage),
             "stored_bytes": self._storage.remote_bytes + self._storage.local_bytes,
             "values_by_type": self._storage.values_by_type(),
