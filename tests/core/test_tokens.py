@@ -4,7 +4,7 @@ import hashlib
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dna_dht.core.config import CoreConfig, Limits
@@ -63,6 +63,7 @@ def test_part_of_a_token_fails(cut: slice) -> None:
     assert not tokens.valid(PLACES[0], token + b"\0")
 
 
+@settings(max_examples=500)
 @given(st.integers(0, 2**32), st.lists(st.floats(0, 120), max_size=6))
 def test_token_lives_15_to_90_minutes(seed: int, uses: list[float]) -> None:
     """Whenever the node used its tokens in between."""

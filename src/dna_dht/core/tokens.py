@@ -2,7 +2,8 @@
 
 A token is a keyed hash of the address, so nothing is stored per node. The secret is replaced every 15 to 45
 minutes and its predecessor stays valid one more period: a token is good for at least 15 and at most 90
-minutes. Rotation is lazy, at the first use after it was due. Source: spec 01, section 8.
+minutes. Rotation is lazy but on schedule: the next use makes up for all that was due.
+Source: spec 01, section 8.
 """
 
 import hashlib
@@ -40,14 +41,13 @@ class Tokens:
         )
 
     def _rotate(self) -> None:
-        now = self._ctx.now.mono
-        if now < self._rotates:
-            return
-        rng = self._ctx.rng
-        overdue = now - self._rotates
-        self._previous = self._current if overdue < ROTATION[1] else _secret(rng)
-        self._current = _secret(rng)
-        self._rotates = now + rng.uniform(*ROTATION)
+        now, rng = self._ctx.now.mono, self._ctx.rng
+        if now - self._rotates > 2 * ROTATION[1]:  # idle for so long that nothing issued can still be valid
+            self._current = _secret(rng)
+            self._rotates = now
+        while now >= self._rotates:
+            self._previous, self._current = self._current, _secret(rng)
+            self._rotates += rng.uniform(*ROTATION)
 
 
 def _secret(rng: Random) -> bytes:
