@@ -1,4 +1,6 @@
-"""Hand-made peers that speak to one core in virtual time, and note what it answers in the words of the vectors."""
+"""Hand-made peers that speak to one core in virtual time, and note what it answers in the words of the
+vectors.
+"""
 
 from random import Random
 from typing import Any

@@ -1,4 +1,6 @@
-"""Accept and refuse decisions of a storing node, and what its listener is told (engine-put-decisions.json)."""
+"""Accept and refuse decisions of a storing node, and what its listener is told
+(engine-put-decisions.json).
+"""
 
 import json
 from pathlib import Path
