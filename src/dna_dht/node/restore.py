@@ -1,0 +1,82 @@
+"""Restorer: feeds the rows of a store to the core while the node serves already. Source: spec 04, 13.6.
+
+A thread of its own reads, because a database connection belongs to one thread and a slow disk may block it.
+Rows reach the loop in slices, and the thread is never more than a few slices ahead, so that loading a large
+database costs neither memory nor answers. The core verifies what it is given before it serves it.
+"""
+
+import logging
+from collections.abc import Callable
+from itertools import islice
+from threading import Semaphore, Thread
+
+from dna_dht.errors import StorageError
+from dna_dht.runtime.mailbox import Mailbox
+from dna_dht.store.port import Row, ValueStore
+
+SLICE = 100  # rows handed over at once: about 2 ms of the loop
+AHEAD = 4  # slices read before the loop has taken the first
+
+_log = logging.getLogger(__name__)
+
+
+class Restorer:
+    """One load of *store*. Every method is for the loop's thread.
+
+    Attributes:
+        rows: handed over so far.
+        finished: nothing more will come.
+        error: why it ended early; None if it did not.
+    """
+
+    def __init__(self, store: ValueStore, mailbox: Mailbox, feed: Callable[[list[Row]], None]) -> None:
+        """*feed* is called in the loop with each slice."""
+        self._store = store
+        self._mailbox = mailbox
+        self._feed = feed
+        self._room = Semaphore(AHEAD)
+        self._stopped = False
+        self._thread = Thread(target=self._load, name="dna-dht-restore", daemon=True)
+        self.rows = 0
+        self.finished = False
+        self.error: StorageError | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give up what has not been read and join the thread. Idempotent."""
+        self._stopped = True
+        self._room.release()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _load(self) -> None:
+        """The life of the thread."""
+        try:
+            rows = self._store.load_all()
+            while piece := list(islice(rows, SLICE)):
+                self._room.acquire()
+                if self._stopped:
+                    return
+                self._mailbox.post(self._arrived, piece)
+        except StorageError as error:
+            self._mailbox.post(self._ended, error)
+        else:
+            self._mailbox.post(self._ended, None)
+
+    def _arrived(self, pieces: list[list[Row]]) -> None:
+        for piece in pieces:
+            self._room.release()
+            if not self._stopped:
+                self.rows += len(piece)
+                self._feed(piece)
+
+    def _ended(self, errors: list[StorageError | None]) -> None:
+        self.finished = True
+        self.error = errors[-1]
+        if self.error is not None:
+            _log.error("stored values were not all loaded: %s", self.error)
+        else:
+            _log.info("loaded %d stored values", self.rows)
