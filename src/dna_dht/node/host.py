@@ -59,6 +59,7 @@ from dna_dht.wire.query import Query
 from dna_dht.wire.value import Value
 
 STOP_LIMIT = 10.0  # seconds that stopping may take; reliability, T31
+HAND_OVER_LIMIT = 6.0  # seconds of it in which the core may hand over its copies
 HAND_OVER_PATIENCE = 1.5  # seconds without progress after which it may no longer
 HAND_OVER_LOOK = 0.02  # seconds between two looks whether it has
 FLUSH_LIMIT = 3.0  # seconds of it for what waits for the disk

@@ -171,7 +171,8 @@ class Node:
             PutRefusedError: most nodes keep a value of another owner under *value_id*.
             SequenceExhaustedError: the value was replaced 65,535 times.
 
-        Cancelling stops the put; nodes already written keep the value until it expires.
+        Cancelling stops the put; nodes already written keep the value until it expires. After that, or an
+        error, this node does not keep it alive.
         """
         value_type = _type_for(ttl, permanent)
         if self._config.identity is None and self._config.core.accept_unsigned:

@@ -2,20 +2,21 @@
 
 Which seq a value gets (spec 02, 25.1 item 5; 15.7):
 
-* An id chosen here at random is new: seq 0, nothing to look for. * Otherwise the last seq this process used
-plus one, or 0 if it used none; and the put goes out at once. It carries a
-  probe that costs no round trip and tells which nodes hold a value of that id with a seq as high:
-  *conflicts*. Storing nodes keep such a value, though they acknowledge ours.
-* Conflicts are ours (an earlier run, another device) or a stranger's. A second look, filtered by our owner
-id, tells:
-  if nodes hold values of ours, the highest seq whose signature verified, plus one, is put. A number that a
-  node merely claims is never trusted: 65,535 would use up all revisions of the value.
+* An id chosen here at random is new: seq 0, nothing to look for.
+* Otherwise the last seq this process used plus one, or 0 if it used none; and the put goes out at once. It
+  carries a probe that costs no round trip and tells which nodes hold a value of that id with a seq as high:
+  *rivals*. Storing nodes keep such a value, though they acknowledge ours.
+* Rivals are ours (an earlier run, another device) or a stranger's. A second look, filtered by our owner id,
+  tells: if nodes hold values of ours, the highest seq whose signature verified, plus one, is put. A number
+  that a node merely claims is never trusted: 65,535 would use up all revisions of the value.
 * If half of those that answered, or more, keep a stranger's value, the put is refused.
 
-Puts of one (key, id) follow each other; others run side by side.
+Puts of one (key, id) follow each other; others run side by side. After an error or a cancellation nothing
+goes on in the background.
 """
 
-import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from random import Random, SystemRandom
@@ -66,18 +67,17 @@ class Publisher:
         verify: bool,
     ) -> PutReceipt:
         """Sign and put; see :meth:`Node.put_signed` for the meaning of everything."""
-        chosen = value_id is None
+        probe = value_id is not None
         value_id = self.random_id() if value_id is None else value_id
         value = Value(id=value_id, type=value_type, data=data, owner=identity.public_key)
-        async with self._revisions.writing((key, value_id)):
-            receipt, value = await self._put_above(
-                identity, key, value, permanent=permanent, probe=not chosen
-            )
+        async with self._revisions.writing((key, value_id)), self._kept_only_if_put(key, value_id, permanent):
+            receipt, value = await self._put_above(identity, key, value, permanent=permanent, probe=probe)
         return await self._verified(key, value, receipt) if verify else receipt
 
     async def put_value(self, key: InfoHash, value: Value, *, permanent: bool, verify: bool) -> PutReceipt:
         """Put *value* as it is; see :meth:`Node.put_value`."""
-        outcome = await self._put(key, value, permanent=permanent, probe=True)
+        async with self._kept_only_if_put(key, value.id, permanent):
+            outcome = await self._put(key, value, permanent=permanent, probe=True)
         receipt = _receipt(value, outcome, _holders(outcome.evidence, value.id))
         return await self._verified(key, value, receipt) if verify else receipt
 
@@ -100,6 +100,9 @@ class Publisher:
             value = await self._signed(identity, value, seq)
             self._revisions.used(slot, seq)
             outcome = await self._put(key, value, permanent=permanent, probe=probe)
+            if outcome.conflicts and not outcome.evidence:  # our own store got a later one meanwhile
+                seq = self._next_seq(slot, identity.owner_id)
+                continue
             rivals = _holders(outcome.evidence, value.id) if outcome.conflicts else {}
             if not rivals:
                 break
@@ -113,9 +116,18 @@ class Publisher:
                 f"value {value.id} of key {key} is being written by somebody else with the same identity"
             )
         if strangers and 2 * len(strangers) >= sum(entry.answered for entry in outcome.evidence):
-            self._host.call(lambda core, now: core.cancel_put(key, value.id, now))
             raise await self._refusal(key, value.id, identity.owner_id)
         return _receipt(value, outcome, strangers), value
+
+    @asynccontextmanager
+    async def _kept_only_if_put(self, key: InfoHash, value_id: int, permanent: bool) -> AsyncIterator[None]:
+        """Do not keep alive what was not put."""
+        try:
+            yield
+        except BaseException:
+            if permanent and not self._host.board.closed:
+                self._host.call(lambda core, now: core.cancel_put(key, value_id, now))
+            raise
 
     def _next_seq(self, slot: Slot, owner_id: InfoHash) -> int:
         """Above what this process used and what this node stores. PutRefusedError if that is a stranger's."""
@@ -134,14 +146,9 @@ class Publisher:
         return msgspec.structs.replace(unsigned, signature=signature)
 
     async def _put(self, key: InfoHash, value: Value, *, permanent: bool, probe: bool) -> PutOutcome:
-        try:
-            outcome = await self._host.run(
-                lambda core, now: core.put(key, value, now, permanent=permanent, probe=probe)
-            )
-        except asyncio.CancelledError:
-            if permanent and not self._host.board.closed:
-                self._host.call(lambda core, now: core.cancel_put(key, value.id, now))
-            raise
+        outcome = await self._host.run(
+            lambda core, now: core.put(key, value, now, permanent=permanent, probe=probe)
+        )
         assert isinstance(outcome, PutOutcome)
         if not outcome.connected:
             raise NotConnectedError("the connection to the network was lost: nothing was sent")

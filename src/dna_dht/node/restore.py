@@ -63,6 +63,8 @@ class Restorer:
                 self._mailbox.post(self._arrived, piece)
         except StorageError as error:
             self._mailbox.post(self._ended, error)
+        except Exception as error:
+            self._mailbox.post(self._ended, StorageError(f"the store failed: {error!r}"))
         else:
             self._mailbox.post(self._ended, None)
 
