@@ -4,7 +4,7 @@ The receive path has checked address, rate and network, and noted the sender. Or
 token; for a refresh token, then storage (spec 01, 13).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from dna_dht.core.address_proof import AddressProof
 from dna_dht.core.compose import Composer
@@ -15,6 +15,7 @@ from dna_dht.core.put_jobs import PutJobs
 from dna_dht.core.remote_listeners import RemoteListeners
 from dna_dht.core.remote_node import RemoteNode
 from dna_dht.core.replies import Replies
+from dna_dht.core.requests import Requests
 from dna_dht.core.storage import Storage
 from dna_dht.core.stored_value import StoredValue
 from dna_dht.core.tokens import Tokens
@@ -29,11 +30,7 @@ TARGET_NODES = 8  # spec 02, section 1
 
 
 class Handlers:
-    """Answers requests.
-
-    Attributes:
-        on_update: told about updates that carry a socket id, from the node's address; set by the owner.
-    """
+    """Answers requests."""
 
     def __init__(
         self,
@@ -46,9 +43,9 @@ class Handlers:
         pushes: Pushes,
         put_jobs: PutJobs,
         replies: Replies,
+        requests: Requests,
         composer: Composer,
     ) -> None:
-        self.on_update: Callable[[Update, RemoteNode], None] = lambda update, node: None
         self._ctx = ctx
         self._overlays = overlays
         self._storage = storage
@@ -58,6 +55,7 @@ class Handlers:
         self._pushes = pushes
         self._put_jobs = put_jobs
         self._replies = replies
+        self._requests = requests
         self._composer = composer
 
     def on_ping(self, ping: Ping, node: RemoteNode) -> None:
@@ -120,10 +118,11 @@ class Handlers:
             self._pushes.send_stored(listener, listen.key, self._storage.find(listen.key, query))
         self._replies.send_one(node.address, self._composer.pong(listen.tid, node.address))
 
-    def on_update_request(self, update: Update, node: RemoteNode) -> None:
+    def on_update(self, update: Update, node: RemoteNode) -> None:
         """Always confirmed, also for sockets we do not know (spec 01, 5.7)."""
         self._replies.send_one(node.address, self._composer.pong(update.tid, node.address))
-        self.on_update(update, node)
+        if not self._requests.serve_socket(update, node.address):
+            self._ctx.counters.events["update for a closed socket"] += 1
 
     # -- inside
 
