@@ -312,6 +312,9 @@ def test_values_and_sizes_mix() -> None:
     entries = [100, msgpack.unpackb(pack(VALUE)), 65_569, None, "x", -1, {"id": 1}, [1], 0, 65_568]
     message = same_on_both_paths(request("put", h=KEY, values=entries))
     assert isinstance(message, m.Put)
+    wide = b"\xa6values\x93\xd0\x05\xd1\xff\xff\xcf\0\0\0\0\0\0\1\0"
+    other = same_on_both_paths(request("put", h=KEY, values=[]).replace(b"\xa6values\x90", wide))
+    assert isinstance(other, m.Put) and other.sizes == ((0, 5), (2, 256))
     assert message.values == (VALUE,) and message.sizes == ((0, 100), (8, 0), (9, 65_568))
 
 

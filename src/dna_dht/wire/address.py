@@ -24,7 +24,10 @@ def family_of(address: Address) -> Family:
 
 
 def is_martian(address: Address) -> bool:
-    """Whether no packet from, and no node list entry with *address* is to be believed (spec 01, 2.1)."""
+    """Whether no packet from, and no node list entry with *address* is to be believed (spec 01, 2.1).
+
+    Sources that are IPv4 mapped into IPv6 are turned into IPv4 before (:func:`unmapped`): mapped is martian.
+    """
     return address[1] == 0 or _is_martian_host(address[0])
 
 

@@ -46,6 +46,7 @@ from dna_dht.wire.scanner import Scanner, bytes_of
 from dna_dht.wire.value import Value
 from dna_dht.wire.value_codec import unpack_canonical, unpack_tolerant
 
+_BODIES = frozenset((b"a", b"r", b"u"))
 _MAX_CODE = 65_535  # error codes have 16 bits in the reference
 _MAX_FAMILIES = 64  # entries of `w` looked at; there are two families
 _FAMILIES = {2: m.WANT_IPV4, 10: m.WANT_IPV6, 23: m.WANT_IPV6, 30: m.WANT_IPV6}  # AF_ numbers (spec 01, 4.3)
@@ -96,7 +97,7 @@ def decode_canonical(datagram: bytes) -> m.Message | None:
 def decode_tolerant(datagram: bytes) -> m.Message:
     """The tolerant path alone: the same result as :func:`decode`, at any size; DecodeError."""
     scanner = Scanner()
-    slices = scanner.fields(datagram, first_wins=False)
+    slices, bodies = scanner.envelope(datagram, _BODIES)
     kind, name, _agent = (leaves.text(slices[key]) if key in slices else None for key in (b"y", b"q", b"v"))
     top = _Top(
         t=leaves.short_id(slices[b"t"]) if b"t" in slices else 0,
@@ -106,9 +107,9 @@ def decode_tolerant(datagram: bytes) -> m.Message:
     if b"p" in slices and b"e" not in slices and b"r" not in slices:
         return m.Part(tid=top.t, pieces=_tolerant_pieces(slices[b"p"], scanner), network=top.n, client=top.s)
     body_key = next((key for key in (b"a", b"r", b"u") if key in slices), None)
-    if body_key is None:
-        raise DecodeError("no body")
-    body = _tolerant_body(scanner.fields(slices[body_key], first_wins=False))
+    if body_key not in bodies:
+        raise DecodeError("no body, or one that is no map")
+    body = _tolerant_body(bodies[body_key])
     inner = _tolerant_inner(body, scanner)
     if b"e" in slices:
         return _error_reply(top, body, *_tolerant_error(slices[b"e"]))
@@ -222,7 +223,7 @@ def _canonical_inner(body: _Body) -> _Inner | None:
         packed = bytes(raw)
         head = packed[0]
         if head < 0x80 or 0xCC <= head <= 0xCF:
-            size = head if head < 0x80 else int.from_bytes(packed[1:], "big")
+            size = _size(packed)
             if size <= PACKED_VALUE:
                 sizes.append((index, size))
             continue
@@ -231,6 +232,11 @@ def _canonical_inner(body: _Body) -> _Inner | None:
             return None
         values.append(value)
     return _Inner(tuple(values), tuple(sizes), query, fields)
+
+
+def _size(packed: bytes) -> int:
+    """The number in a slice that holds an unsigned integer."""
+    return packed[0] if len(packed) == 1 else int.from_bytes(packed[1:], "big")
 
 
 # -- The tolerant path -------------------------------------------------------------------------------------
@@ -298,7 +304,7 @@ def _tolerant_values(raws: Sequence[Raw], scanner: Scanner) -> tuple[tuple[Value
         packed = bytes(raw)
         head = packed[0]
         if head < 0x80 or 0xCC <= head <= 0xD3:
-            size = leaves.integer(packed)
+            size = leaves.integer(packed) if head > 0xCF else _size(packed)
             if 0 <= size <= PACKED_VALUE:
                 sizes.append((index, size))
         elif 0x80 <= head <= 0x8F or head in (0xDE, 0xDF):

@@ -32,14 +32,13 @@ ARRAY_ITEMS = 8_192
 `re` and `exp` list 64-bit ids of 9 bytes: 7,278 fill a datagram. A reply that announces more values than
 this has no room left to be assembled in (4 MiB per source, spec 01, 17 #2).
 """
-SCAN_ITEMS = 32_768
+SCAN_ITEMS = 24_576
 """MessagePack objects looked at in one datagram by the tolerant reader: at most about 4 ms of work.
 
-What stands in a body is looked at twice (once to find the end of the body), so 1,100 plain inline values or
-8,192 ids fit.
+Containers count twice. Enough for 1,100 plain inline values, or for three lists of ids that fill a datagram.
 """
 INLINE_CHARGE = 48  # objects charged for an inline value that is not canonical: it costs as much time
-CELL_CHARGE = 4  # objects charged for a cell of a field answer that is not canonical
+CELL_CHARGE = 6  # objects charged for a cell of a field answer that is not canonical
 QUERY_ITEMS = 16  # fields selected, and filters, of one query; there are five fields
 FAST_DATAGRAM = 1_536
 """Bytes up to which a datagram is tried on the fast path.

@@ -33,41 +33,52 @@ class Scanner:
 
     def pairs(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """The (key, value) slices of the map at the start of *data*, in order; what follows it is ignored."""
-        if not data:
-            raise DecodeError("nothing where a map belongs")
-        head = data[0]
-        if 0x80 <= head <= 0x8F:
-            count, at = head & 0x0F, 1
-        elif head == 0xDE or head == 0xDF:
-            at = 3 if head == 0xDE else 5
-            count = int.from_bytes(data[1:at], "big")
-        else:
-            raise DecodeError(f"a map belongs here, found byte {head:#04x}")
-        if count > MAP_ENTRIES or at > len(data):
-            raise DecodeError("map too large or cut short")
-        found = []
-        for _ in range(count):
-            middle = self._end(data, at)
-            end = self._end(data, middle)
-            found.append((data[at:middle], data[middle:end]))
-            at = end
-        return found
+        return self._pairs(data, 0, 1)[0]
 
     def fields(self, data: bytes, *, first_wins: bool) -> dict[bytes, bytes]:
         """The map at the start of *data* as {text key: value slice}; entries with other keys are left out.
 
         Of repeated keys the first counts, or the last (spec 01, section 3).
         """
-        found: dict[bytes, bytes] = {}
-        for key, value in self.pairs(data):
-            name = text_of(key)
-            if name is None or (first_wins and name in found):
-                continue
-            found[name] = value
-        return found
+        return _by_name(self.pairs(data), first_wins)
 
-    def _end(self, data: bytes, at: int) -> int:
-        """Where the object that starts at *at* ends."""
+    def envelope(
+        self, data: bytes, nested: frozenset[bytes]
+    ) -> tuple[dict[bytes, bytes], dict[bytes, dict[bytes, bytes]]]:
+        """The fields of a datagram, and those of the maps in it that are named *nested*, in one pass.
+
+        Of repeated keys the last counts.
+        """
+        count, at = _open(data, 0)
+        outer: dict[bytes, bytes] = {}
+        inner: dict[bytes, dict[bytes, bytes]] = {}
+        for _ in range(count):
+            middle = self._end(data, at, 1)
+            name = text_of(data[at:middle])
+            if name in nested and _is_map(data, middle):
+                pairs, end = self._pairs(data, middle, 2)
+                inner[name] = _by_name(pairs, first_wins=False)
+            else:
+                end = self._end(data, middle, 1)
+                inner.pop(name or b"", None)
+            if name is not None:
+                outer[name] = data[middle:end]
+            at = end
+        return outer, inner
+
+    def _pairs(self, data: bytes, at: int, depth: int) -> tuple[list[tuple[bytes, bytes]], int]:
+        """The pairs of the map at *at*, and where it ends; *depth* containers are open with it."""
+        count, at = _open(data, at)
+        found = []
+        for _ in range(count):
+            middle = self._end(data, at, depth)
+            end = self._end(data, middle, depth)
+            found.append((data[at:middle], data[middle:end]))
+            at = end
+        return found, at
+
+    def _end(self, data: bytes, at: int, depth: int) -> int:
+        """Where the object that starts at *at*, inside of *depth* containers, ends."""
         fixed_size, size, left = _FIXED_SIZE, len(data), self._left - 1
         waiting: list[int] = []  # objects still to come, for each container left open
         todo = 1  # ... and for the innermost one
@@ -97,11 +108,11 @@ class Scanner:
                         if count > (ARRAY_ITEMS if unit == 1 else MAP_ENTRIES):
                             raise DecodeError("array or map too large")
                         count *= unit
-                    left -= count
+                    left -= count + 1  # opening a container costs as much as two other objects
                     if left < 0:
                         raise DecodeError("too many objects in one datagram")
                     waiting.append(todo)
-                    if len(waiting) >= DEPTH:  # with the map itself
+                    if len(waiting) + depth > DEPTH:
                         raise DecodeError("containers nested too deeply")
                     todo = count
                 if not waiting:
@@ -114,6 +125,33 @@ class Scanner:
         if at > size:
             raise DecodeError("data cut short")
         return at
+
+
+def _open(data: bytes, at: int) -> tuple[int, int]:
+    """How many entries the map at *at* has, and where the first one starts."""
+    if not _is_map(data, at):
+        raise DecodeError("a map belongs here")
+    head = data[at]
+    if head <= 0x8F:
+        return head & 0x0F, at + 1
+    end = at + (3 if head == 0xDE else 5)
+    count = int.from_bytes(data[at + 1 : end], "big")
+    if count > MAP_ENTRIES or end > len(data):
+        raise DecodeError("map too large or cut short")
+    return count, end
+
+
+def _is_map(data: bytes, at: int) -> bool:
+    return at < len(data) and (data[at] & 0xF0 == 0x80 or 0xDE <= data[at] <= 0xDF)
+
+
+def _by_name(pairs: list[tuple[bytes, bytes]], first_wins: bool) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for key, value in pairs:
+        name = text_of(key)
+        if name is not None and not (first_wins and name in found):
+            found[name] = value
+    return found
 
 
 def text_of(data: bytes) -> bytes | None:
