@@ -12,45 +12,55 @@
 
 Scripts use :class:`BlockingNode`, which does the same without ``await``. Everything that can go wrong at run
 time is a :class:`DhtError`. What is listed here is stable; other modules may change in any release.
+
+The names are imported when they are first used: the command lines start in a blink, and a program that needs
+only :class:`InfoHash` loads neither asyncio nor cryptography.
 """
 
-from dna_dht.core.config import CoreConfig, Limits
-from dna_dht.core.effects import NodeEvidence
-from dna_dht.core.node_state import NodeState
-from dna_dht.crypto.identity import NodeIdentity
-from dna_dht.crypto.verifiers import VERIFIERS, Verifier
-from dna_dht.errors import (
-    ConfigError,
-    CryptoError,
-    DecodeError,
-    DhtError,
-    NetworkError,
-    NotConnectedError,
-    OperationTimeoutError,
-    PutRefusedError,
-    SequenceExhaustedError,
-    StorageError,
-)
-from dna_dht.node import (
-    Added,
-    BatchItem,
-    BlockingNode,
-    Change,
-    Expired,
-    Lookup,
-    Node,
-    NodeConfig,
-    Pong,
-    PutReceipt,
-    Subscription,
-    Updated,
-)
-from dna_dht.wire.infohash import InfoHash
-from dna_dht.wire.value import Value
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dna_dht.core.config import CoreConfig, Limits
+    from dna_dht.core.effects import NodeEvidence
+    from dna_dht.core.node_state import NodeState
+    from dna_dht.crypto.identity import NodeIdentity
+    from dna_dht.crypto.verifiers import VERIFIERS, Verifier
+    from dna_dht.errors import (
+        ConfigError,
+        CryptoError,
+        DecodeError,
+        DhtError,
+        NetworkError,
+        NotConnectedError,
+        OperationTimeoutError,
+        PutRefusedError,
+        SequenceExhaustedError,
+        StorageError,
+    )
+    from dna_dht.node import (
+        Added,
+        BatchItem,
+        BlockingNode,
+        Change,
+        Expired,
+        Lookup,
+        Node,
+        NodeConfig,
+        Pong,
+        PutReceipt,
+        Subscription,
+        Updated,
+    )
+    from dna_dht.nodus.networks import MAINNET
+    from dna_dht.store.sqlite import SqliteStore
+    from dna_dht.wire.infohash import InfoHash
+    from dna_dht.wire.value import Value
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "MAINNET",
     "VERIFIERS",
     "Added",
     "BatchItem",
@@ -77,9 +87,67 @@ __all__ = [
     "PutReceipt",
     "PutRefusedError",
     "SequenceExhaustedError",
+    "SqliteStore",
     "StorageError",
     "Subscription",
     "Updated",
     "Value",
     "Verifier",
 ]
+
+_PLACES = {
+    "dna_dht.core.config": (
+        "CoreConfig",
+        "Limits",
+    ),
+    "dna_dht.core.effects": ("NodeEvidence",),
+    "dna_dht.core.node_state": ("NodeState",),
+    "dna_dht.crypto.identity": ("NodeIdentity",),
+    "dna_dht.crypto.verifiers": (
+        "VERIFIERS",
+        "Verifier",
+    ),
+    "dna_dht.errors": (
+        "ConfigError",
+        "CryptoError",
+        "DecodeError",
+        "DhtError",
+        "NetworkError",
+        "NotConnectedError",
+        "OperationTimeoutError",
+        "PutRefusedError",
+        "SequenceExhaustedError",
+        "StorageError",
+    ),
+    "dna_dht.node": (
+        "Added",
+        "BatchItem",
+        "BlockingNode",
+        "Change",
+        "Expired",
+        "Lookup",
+        "Node",
+        "NodeConfig",
+        "Pong",
+        "PutReceipt",
+        "Subscription",
+        "Updated",
+    ),
+    "dna_dht.nodus.networks": ("MAINNET",),
+    "dna_dht.store.sqlite": ("SqliteStore",),
+    "dna_dht.wire.infohash": ("InfoHash",),
+    "dna_dht.wire.value": ("Value",),
+}
+_MODULES = {name: module for module, names in _PLACES.items() for name in names}
+
+if not TYPE_CHECKING:  # so that type checkers refuse names that do not exist
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

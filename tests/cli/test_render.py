@@ -45,12 +45,13 @@ def test_data_that_is_no_text_has_no_text() -> None:
     [
         (b"hello", "hello"),
         (b"", ""),
-        (b"two\nlines", "hex:74776f0a6c696e6573"),
-        (b"\x1b[31m", "hex:1b5b33316d"),
+        (b"two\nlines", "two\\nlines"),
+        (b"\x1b[31m", "\\x1b[31m"),
+        ("grüße\u202e".encode(), "grüße\\u202e"),
         (b"\xff", "hex:ff"),
         (b"x" * 200, "x" * 200),
         (b"x" * 201, "x" * 200 + "... (201 bytes)"),
-        (b"\x00" * 201, "hex:" + "00" * 200 + "... (201 bytes)"),
+        (b"\xff" * 201, "hex:" + "ff" * 200 + "... (201 bytes)"),
     ],
 )
 def test_previews_stay_on_one_line_and_send_no_control_characters(data: bytes, shown: str) -> None:

@@ -54,12 +54,15 @@ def lifetime(type_id: int) -> str:
 
 
 def preview(data: bytes) -> str:
-    """Data on one line: as text if it is printable, else in hex, cut after 200 characters or bytes."""
+    """Data on one line: text with control characters escaped, else hex; cut after 200 characters or bytes."""
     text = as_text(data)
-    if text is not None and text.isprintable():
-        return text if len(text) <= _PREVIEW else f"{text[:_PREVIEW]}... ({len(data):,} bytes)"
-    shown = data[:_PREVIEW].hex()
-    return f"hex:{shown}" if len(data) <= _PREVIEW else f"hex:{shown}... ({len(data):,} bytes)"
+    if text is None:
+        shown = "hex:" + data[:_PREVIEW].hex()
+        cut = len(data) > _PREVIEW
+    else:
+        shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:_PREVIEW])
+        cut = len(text) > _PREVIEW
+    return f"{shown}... ({len(data):,} bytes)" if cut else shown
 
 
 def as_text(data: bytes) -> str | None:

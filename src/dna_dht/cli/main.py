@@ -1,0 +1,41 @@
+"""dna-dht: put, get and watch values of the DHT from a shell."""
+
+import click
+
+from dna_dht import __version__
+from dna_dht.cli.commands.get import get
+from dna_dht.cli.commands.info import info
+from dna_dht.cli.commands.keygen import keygen
+from dna_dht.cli.commands.listen import listen
+from dna_dht.cli.commands.lookup import lookup
+from dna_dht.cli.commands.ping import ping
+from dna_dht.cli.commands.put import put
+
+_EPILOG = """Exit codes: 0 done, 1 error, 2 wrong usage, 3 identity unusable, 4 nothing found, 5 no answer,
+6 bad signature, 130 interrupted.
+
+Example:
+
+\b
+  dna-dht put -b 127.0.0.1:4000 text:greeting 'hello'
+  dna-dht get -b 127.0.0.1:4000 text:greeting
+"""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="dna-dht v%(version)s")
+def main() -> None:
+    """Put, get and watch values of a post-quantum DHT.
+
+    Every command starts a short-lived client node and needs a node to start from: -b HOST:PORT.
+
+    Keys are written text:WORDS, or hex:DIGITS (40 digits are the id itself, more are hashed).
+    """
+
+
+for _command in (put, get, listen, ping, lookup, info, keygen):
+    main.add_command(_command)
+
+
+if __name__ == "__main__":
+    main(prog_name="dna-dht")
