@@ -7,7 +7,6 @@ minute. Source: spec 02, 25.1 item 11.
 """
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Callable, Sequence
 
@@ -49,7 +48,7 @@ class Joiner:
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, LAST_DELAY)
                 continue
-            self._places = [place for place in self._places if not _is_literal(place.host)]
+            self._places = [place for place in self._places if not place.is_literal]
             if not self._places:
                 return
             delay = FIRST_DELAY
@@ -76,11 +75,3 @@ class Joiner:
         if addresses:
             self._contact(addresses)
         return errors
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -1,6 +1,6 @@
 """Bootstrap addresses: from what a user writes to what a socket takes.
 
-``host:port``, ``[IPv6]:port``, a bare host or a bare IPv6 address. Names are resolved in a worker thread of
+``host:port``, ``[IPv6]:port``, a bare host or a bare IPv6 address. Names, and only they, are resolved in a worker thread of
 the loop's executor, so that a slow name server delays nothing. Sources: spec 01, section 2; spec 04, 2.2.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dna_dht.errors import ConfigError, NetworkError
-from dna_dht.wire.address import Address, unmapped
+from dna_dht.wire.address import Address, unmapped, unpack_ip
 
 DEFAULT_PORT = 4000  # servers of this network; spec 01, section 20
 STOCK_PORT = 4222  # what stock OpenDHT nodes mean by no port; same
@@ -23,6 +23,11 @@ class HostPort(NamedTuple):
 
     host: str
     port: int
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the host is an IP address, so that no name server is needed."""
+        return _literal(self.host) is not None
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -66,6 +71,8 @@ async def resolve(place: HostPort, *, ipv4: bool = True, ipv6: bool = True) -> t
     Raises:
         NetworkError: the name is unknown, or it has no address of the wanted families.
     """
+    if (literal := _literal(place.host)) is not None:
+        return _usable(place, [(literal, place.port)], ipv4=ipv4, ipv6=ipv6)
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_DGRAM)
@@ -86,8 +93,14 @@ def _usable(place: HostPort, names: Iterable[Address], *, ipv4: bool, ipv6: bool
     return tuple(addresses)
 
 
-def _is_ipv6(text: str) -> bool:
+def _literal(host: str) -> str | None:
+    """*host* in canonical form if it is an IP address."""
     try:
-        return ipaddress.ip_address(text).version == 6
+        return unpack_ip(ipaddress.ip_address(host).packed)
     except ValueError:
-        return False
+        return None
+
+
+def _is_ipv6(text: str) -> bool:
+    literal = _literal(text)
+    return literal is not None and ":" in literal
