@@ -419,17 +419,29 @@ class Node:
 
     # -- the network
 
-    async def ping(self, address: str | Address) -> Pong:
+    async def ping(
+        self,
+        address: str | Address,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - part of the public face
+    ) -> Pong:
         """Ask the node at *address* (``host:port``, or IP text and port) for a sign of life.
+
+        Args:
+            timeout: seconds to wait for it; None: three attempts, some seconds.
 
         Raises:
             ConfigError: *address* is none.
             NetworkError: its name does not resolve.
-            OperationTimeoutError: nobody answered three requests, within some seconds.
+            OperationTimeoutError: nobody answered in time.
         """
         ipv4, ipv6 = self._host.families
         target = (await resolve(self._place(address), ipv4=ipv4, ipv6=ipv6))[0]
-        outcome = await self._host.run(lambda core, now: core.ping(target, now))
+        try:
+            async with asyncio.timeout(timeout):
+                outcome = await self._host.run(lambda core, now: core.ping(target, now))
+        except TimeoutError:
+            raise OperationTimeoutError(asked=1, answered=0) from None
         assert isinstance(outcome, PingOutcome)
         if outcome.node_id is None or outcome.round_trip is None:
             raise OperationTimeoutError(asked=1, answered=0)

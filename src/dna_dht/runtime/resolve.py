@@ -1,7 +1,8 @@
 """Bootstrap addresses: from what a user writes to what a socket takes.
 
-``host:port``, ``[IPv6]:port``, a bare host or a bare IPv6 address. Names, and only they, are resolved in a worker thread of
-the loop's executor, so that a slow name server delays nothing. Sources: spec 01, section 2; spec 04, 2.2.
+``host:port``, ``[IPv6]:port``, a bare host or a bare IPv6 address. Names, and only they, are resolved in a
+worker thread of the loop's executor, so that a slow name server delays nothing. Sources: spec 01, section 2;
+spec 04, 2.2.
 """
 
 import asyncio
