@@ -30,8 +30,7 @@ class Rows(MemoryStore):
 
 async def finish(restorer: Restorer) -> None:
     async with asyncio.timeout(5):
-        while not restorer.finished:  # noqa: ASYNC110 - the restorer has no event
-            await asyncio.sleep(0.001)
+        await restorer.done.wait()
 
 
 async def test_all_rows_arrive_in_slices_from_another_thread() -> None:

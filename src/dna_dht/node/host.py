@@ -3,9 +3,9 @@
 It owns sockets, driver, threads, store writer and the operations under way, and is where the events of the
 core find whom they are for. It knows nothing about what operations mean; that is :mod:`dna_dht.node.node`.
 
-Starting: identity and state, sockets bound, core made and fed the state, and only then the first datagram is
-read; so nothing arrives before its type is known. Rows of the store and bootstrap addresses follow while the
-node serves.
+Starting: identity and state, sockets bound, core made and fed the state and the rows of the store, and only then
+the first datagram is read: nothing arrives before its type is known, and nobody is told that a value is not there
+because it was not loaded yet. What takes too long to load, and bootstrap addresses, follow while the node serves.
 
 Stopping, at most :data:`STOP_LIMIT` seconds in all: new operations are refused and waiting ones told; the
 core hands its copies over; the state is written; sockets close; the store is flushed and closed; threads are
@@ -63,6 +63,9 @@ HAND_OVER_LIMIT = 6.0  # seconds of it in which the core may hand over its copie
 HAND_OVER_PATIENCE = 1.5  # seconds without progress after which it may no longer
 HAND_OVER_LOOK = 0.02  # seconds between two looks whether it has
 FLUSH_LIMIT = 3.0  # seconds of it for what waits for the disk
+LOAD_LIMIT = (
+    1.5  # seconds that loading may delay the first answer; a server serves within 2 s, reliability G9
+)
 PURGE_PERIOD = 86_400.0  # seconds between two purges of the store; spec 04, 13.5
 IMPORT_SLICE = 100  # stored values of a state file handed to the core at once: about 2 ms
 
@@ -244,7 +247,7 @@ class Host:
             "operations": len(self._operations),
             "listens": len(self._listens),
             "restored": None if self._restorer is None else self._restorer.rows,
-            "restoring": self._restorer is not None and not self._restorer.finished,
+            "restoring": self._restorer is not None and not self._restorer.done.is_set(),
             "persists_waiting": 0 if self._writer is None else self._writer.pending,
             "store": None if store is None else asdict(store.stats()),
             "store_healthy": self._writer is None or self._writer.healthy,
@@ -270,21 +273,42 @@ class Host:
         sockets = self._bind(port)
         try:
             self._start_core(state, sockets)
+            if self._state_file is not None:
+                await self._pool.run(partial(_save_ports, self._state_file, sockets))
+            await self._load(state)
         except BaseException:
             sockets.close()
+            for task in list(self._tasks):
+                task.cancel()
+            if self._restorer is not None:
+                self._restorer.stop()
+            if self._writer is not None:
+                self._writer.stop(0)
             raise
         self._driver.start()
         self.lag.start()
-        if self._state_file is not None:
-            await self._pool.run(partial(_save_ports, self._state_file, sockets))
-        if state.values:
-            self._spawn(self._import_values(state.values))
-        if config.store is not None:
-            self._writer = StoreWriter(config.store, self._on_committed)
-            self._restorer = Restorer(config.store, self._mailbox, self._restore)
-            self._restorer.start()
-            self._purge()
+        self._purge()
         self._spawn(self._join())
+
+    async def _load(self, state: NodeState) -> None:
+        """Give the core what was kept, before anybody is told that it is not there.
+
+        Datagrams wait in the socket meanwhile, at most :data:`LOAD_LIMIT` seconds; a larger store goes on
+        loading while the node serves.
+        """
+        loading: list[asyncio.Task[None]] = []
+        if state.values:
+            loading.append(self._spawn(self._import_values(state.values)))
+        if self.config.store is not None:
+            self._writer = StoreWriter(self.config.store, self._on_committed)
+            self._restorer = Restorer(self.config.store, self._mailbox, self._restore)
+            self._restorer.start()
+            loading.append(self._spawn(self._restored(self._restorer)))
+        if loading:
+            await asyncio.wait(loading, timeout=LOAD_LIMIT)
+
+    async def _restored(self, restorer: Restorer) -> None:
+        await restorer.done.wait()
 
     def _bind(self, port: int) -> UdpSockets:
         config = self.config
@@ -349,10 +373,11 @@ class Host:
         if not self.board.closed:
             self.call(lambda core, now: core.bootstrap(addresses, now))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
+        return task
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -5,6 +5,7 @@ Rows reach the loop in slices, and the thread is never more than a few slices ah
 database costs neither memory nor answers. The core verifies what it is given before it serves it.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from itertools import islice
@@ -25,7 +26,7 @@ class Restorer:
 
     Attributes:
         rows: handed over so far.
-        finished: nothing more will come.
+        done: set when nothing more will come.
         error: why it ended early; None if it did not.
     """
 
@@ -38,7 +39,7 @@ class Restorer:
         self._stopped = False
         self._thread = Thread(target=self._load, name="dna-dht-restore", daemon=True)
         self.rows = 0
-        self.finished = False
+        self.done = asyncio.Event()
         self.error: StorageError | None = None
 
     def start(self) -> None:
@@ -76,7 +77,7 @@ class Restorer:
                 self._feed(piece)
 
     def _ended(self, errors: list[StorageError | None]) -> None:
-        self.finished = True
+        self.done.set()
         self.error = errors[-1]
         if self.error is not None:
             _log.error("stored values were not all loaded: %s", self.error)
