@@ -47,7 +47,7 @@ def run(config: NodusConfig) -> int:
 async def serve(config: NodusConfig, *, minute: float = MINUTE) -> int:
     """As :func:`run`, in the main thread's event loop. *minute*: seconds between two stats lines."""
     stop = asyncio.Event()
-    _watch_signals(stop)
+    watch_signals(stop)
     _say(*lines.banner(), *lines.configuration(config))
     host = _shown_host(config)
     _say("[DHT] Creating context...")
@@ -154,7 +154,7 @@ def _stats_line(minutes: int, node: Node) -> str:
     )
 
 
-def _watch_signals(stop: asyncio.Event) -> None:
+def watch_signals(stop: asyncio.Event) -> None:
     def on_signal() -> None:
         if stop.is_set():
             os._exit(FAILED)

@@ -98,8 +98,12 @@ class ServerProcess:
         self._join()
 
     def stop(self, limit: float = STOP_LIMIT) -> int:
-        """SIGTERM; wait for its end and return its exit code."""
+        """SIGTERM; wait at most *limit* seconds for its end and return its exit code."""
         self._running.send_signal(signal.SIGTERM)
+        return self.wait(limit)
+
+    def wait(self, limit: float = STOP_LIMIT) -> int:
+        """Wait at most *limit* seconds until it ends by itself and return its exit code."""
         code = self._running.wait(limit)
         self._join()
         return code
