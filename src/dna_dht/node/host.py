@@ -5,8 +5,8 @@ core find whom they are for. It knows nothing about what operations mean; that i
 
 Starting: identity and state, sockets bound, core made and fed the state and the rows of the store, and only
 then the first datagram is read: nothing arrives before its type is known, and nobody is told that a value is
-not there because it was not loaded yet. What takes too long to load, and bootstrap addresses, follow while the
-node serves.
+not there because it was not loaded yet. What takes too long to load, and bootstrap addresses, follow while
+the node serves.
 
 Stopping, at most :data:`STOP_LIMIT` seconds in all: new operations are refused and waiting ones told; the
 core hands its copies over; the state is written; sockets close; the store is flushed and closed; threads are
