@@ -5,6 +5,7 @@ token; for a refresh token, then storage (spec 01, 13).
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 from dna_dht.core.address_proof import AddressProof
 from dna_dht.core.compose import Composer
@@ -63,9 +64,10 @@ class Handlers:
 
     def on_find(self, find: Find, node: RemoteNode) -> None:
         source = node.address
-        nodes = self._nodes(find.target, node.family, find.want)
+        want = None if find.target == ZERO else find.want  # so small a question gets no large answer
+        nodes = self._nodes(find.target, node.family, want)
         token = self._tokens.issue(source)
-        self._replies.send(source, self._composer.nodes_reply(find.tid, source, nodes, token))
+        self._replies.send_one(source, self._composer.nodes_reply(find.tid, source, nodes, token)[0])
 
     def on_get(self, get: Get, node: RemoteNode) -> None:
         source = node.address
@@ -74,15 +76,19 @@ class Handlers:
             return
         query = get.query or ANY
         stored = self._storage.find(get.key, query)
-        nodes = self._nodes(get.key, node.family, get.want)
-        token = self._tokens.issue(source)
+        packed: list[bytes] = []
+        fields = None
         if query.select:
             fields = answer_fields(query, stored)
-            datagrams = self._composer.nodes_reply(get.tid, source, nodes, token, fields=fields)
         else:
             packed = self._limited(stored)
-            datagrams = self._composer.nodes_reply(get.tid, source, nodes, token, packed)
-        self._replies.send(source, datagrams)
+            if packed and self._replies.must_hold(source, sum(map(len, packed))):
+                self._replies.hold(source, partial(self.on_get, get, node))
+                return
+        nodes = self._nodes(get.key, node.family, get.want)
+        token = self._tokens.issue(source)
+        datagrams = self._composer.nodes_reply(get.tid, source, nodes, token, packed, fields)
+        self._replies.send(source, datagrams, partial(self.on_get, get, node))
 
     def on_put(self, put: Put, node: RemoteNode) -> None:
         if put.key == ZERO:
@@ -110,12 +116,9 @@ class Handlers:
         if added == "refused":
             return
         if added == "new":
-            listener = next(
-                each
-                for each in self._listeners.of(listen.key)
-                if each.socket_id == listen.socket_id and each.address == node.address
-            )
-            self._pushes.send_stored(listener, listen.key, self._storage.find(listen.key, query))
+            listener = self._listeners.find(listen.key, node.address, listen.socket_id)
+            if listener is not None:
+                self._pushes.send_stored(listener, listen.key, self._storage.find(listen.key, query))
         self._replies.send_one(node.address, self._composer.pong(listen.tid, node.address))
 
     def on_update(self, update: Update, node: RemoteNode) -> None:

@@ -4,6 +4,17 @@ An edit goes out at once. What follows within COALESCE seconds for the same list
 together (reliability T17), values by their last version. Pushes are ordinary requests: repeated until
 confirmed; a node that confirms none of them counts as silent. They go only to addresses that have proved to
 receive what we send; a listener has, by the token it subscribed with.
+
+One channel per listener that was told something lately:
+
+    none ──change: sent──► pause ──COALESCE over──► nothing waits and all confirmed ──► none
+                           │    ▲                   else: what fits is sent, pause again
+                           └────┘ change: waits
+
+Values wait as references to the store and become datagrams when their turn comes: at most WINDOW updates are
+under way to one listener and MAX_BYTES of values to all, so that neither a key with many values nor one with
+many listeners makes us hold copies of everything at once. What found no room goes as soon as updates of the
+same listener are confirmed or given up, and is tried again with every pause.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,34 +22,73 @@ from functools import partial
 
 from dna_dht.core.compose import Composer
 from dna_dht.core.context import CoreContext
-from dna_dht.core.remote_listeners import RemoteListener, RemoteListeners
+from dna_dht.core.remote_listeners import LIFE, RemoteListener, RemoteListeners
 from dna_dht.core.requests import Requests
 from dna_dht.core.stored_value import Change, Refreshed, Stored, StoredValue
-from dna_dht.core.timers import Timer
 from dna_dht.core.tokens import Tokens
 from dna_dht.wire.infohash import InfoHash
 
 COALESCE = 0.2  # seconds; reliability T17
 MAX_UPDATE_SIZE = 57_344  # bytes of values after which an update is sent; spec 01, 14.2
 MAX_IDS = 1024  # ids in one update
+MAX_WAITING_IDS = 4096  # ids of one kind that wait for one listener; further ones are not told
+WINDOW = 4  # updates with values under way to one listener
+MAX_BYTES = 32 * 1024 * 1024  # packed values under way to all listeners
 
 
-class _Pending:
-    """What waits for one listener until its pause is over."""
+class _Channel:
+    """What waits for one listener, and how many updates are under way to it. *short_of_room*: what waits does
+    so for want of room, not of time.
+    """
 
-    __slots__ = ("expired", "refreshed", "timer", "values")
+    __slots__ = ("expired", "refreshed", "short_of_room", "under_way", "values")
 
-    def __init__(self, timer: Timer) -> None:
-        self.timer = timer
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.short_of_room = False
         self.values: dict[int, StoredValue] = {}
         self.refreshed: dict[int, None] = {}
         self.expired: dict[int, None] = {}
 
+    @property
+    def waits(self) -> bool:
+        return bool(self.values or self.refreshed or self.expired)
+
+    def forget(self) -> None:
+        """The subscription has ended."""
+        self.values.clear()
+        self.refreshed.clear()
+        self.expired.clear()
+
+    def collect(self, change: Change) -> None:
+        """Let *change* wait, in place of what it makes obsolete."""
+        if isinstance(change, Stored):
+            self.values[change.value.id] = change.value
+            self.refreshed.pop(change.value.id, None)
+            self.expired.pop(change.value.id, None)
+        elif isinstance(change, Refreshed):
+            for value_id in change.ids:
+                if value_id not in self.values and len(self.refreshed) < MAX_WAITING_IDS:
+                    self.refreshed[value_id] = None
+        else:
+            for value in change.values:
+                self.values.pop(value.id, None)
+                self.refreshed.pop(value.id, None)
+                if len(self.expired) < MAX_WAITING_IDS:
+                    self.expired[value.id] = None
+
+
+Slot = tuple[RemoteListener, InfoHash]
+
 
 class Pushes:
-    """Sends updates to remote listeners."""
+    """Sends updates to remote listeners.
 
-    __slots__ = ("_composer", "_ctx", "_listeners", "_pending", "_requests", "_tokens")
+    Attributes:
+        bytes_under_way: packed values in updates that are not confirmed yet.
+    """
+
+    __slots__ = ("_channels", "_composer", "_ctx", "_listeners", "_requests", "_tokens", "bytes_under_way")
 
     def __init__(
         self,
@@ -48,12 +98,13 @@ class Pushes:
         composer: Composer,
         tokens: Tokens,
     ) -> None:
+        self.bytes_under_way = 0
         self._ctx = ctx
         self._listeners = listeners
         self._requests = requests
         self._composer = composer
         self._tokens = tokens
-        self._pending: dict[tuple[RemoteListener, InfoHash], _Pending] = {}
+        self._channels: dict[Slot, _Channel] = {}
 
     def on_change(self, key: InfoHash, change: Change) -> None:
         """Our store changed: tell whoever listens to *key*."""
@@ -61,89 +112,101 @@ class Pushes:
             if isinstance(change, Stored) and not listener.query.matches(change.value):
                 continue
             slot = (listener, key)
-            pending = self._pending.get(slot)
-            if pending is None:
-                timer = self._ctx.timers.at(self._ctx.now.mono + COALESCE, partial(self._flush, slot))
-                self._pending[slot] = _Pending(timer)
-                self._send_change(listener, key, change)
-            else:
-                _collect(pending, change)
+            channel = self._channels.get(slot)
+            if channel is not None:
+                channel.collect(change)
+                continue
+            channel = self._open(slot)
+            channel.collect(change)
+            self._send_waiting(slot, channel)
 
     def send_stored(self, listener: RemoteListener, key: InfoHash, values: Iterable[StoredValue]) -> None:
         """What a new listener gets first: all stored values that match, in as few updates as their size
         permits.
         """
-        batch: list[bytes] = []
-        size = 0
+        slot = (listener, key)
+        channel = self._channels.get(slot)
         for value in values:
-            batch.append(value.packed)
-            size += value.size
-            if size >= MAX_UPDATE_SIZE:
-                self._send_values(listener, key, batch)
-                batch, size = [], 0
-        if batch:
-            self._send_values(listener, key, batch)
+            channel = channel or self._open(slot)
+            channel.values[value.id] = value
+        if channel is not None:
+            self._send_waiting(slot, channel)
+
+    def __len__(self) -> int:
+        """Listeners that were told something lately."""
+        return len(self._channels)
 
     # -- inside
 
-    def _flush(self, slot: tuple[RemoteListener, InfoHash]) -> None:
-        pending = self._pending.pop(slot)
-        listener, key = slot
-        if not (pending.values or pending.refreshed or pending.expired):
+    def _open(self, slot: Slot) -> _Channel:
+        channel = self._channels[slot] = _Channel()
+        self._pause(slot)
+        return channel
+
+    def _pause(self, slot: Slot) -> None:
+        self._ctx.timers.at(self._ctx.now.mono + COALESCE, partial(self._on_pause_over, slot))
+
+    def _on_pause_over(self, slot: Slot) -> None:
+        channel = self._channels[slot]
+        if slot[0].renewed < self._ctx.now.mono - LIFE:
+            channel.forget()
+        if not (channel.waits or channel.under_way):
+            del self._channels[slot]
             return
-        timer = self._ctx.timers.at(self._ctx.now.mono + COALESCE, partial(self._flush, slot))
-        self._pending[slot] = _Pending(timer)
-        self.send_stored(listener, key, pending.values.values())
-        self._send_ids(listener, list(pending.refreshed), list(pending.expired))
+        self._send_waiting(slot, channel)
+        self._pause(slot)
 
-    def _send_change(self, listener: RemoteListener, key: InfoHash, change: Change) -> None:
-        if isinstance(change, Stored):
-            self._send_values(listener, key, [change.value.packed])
-        elif isinstance(change, Refreshed):
-            self._send_ids(listener, list(change.ids), [])
-        else:
-            self._send_ids(listener, [], [value.id for value in change.values])
-
-    def _send_values(self, listener: RemoteListener, key: InfoHash, packed: list[bytes]) -> None:
-        token = self._tokens.issue(listener.address)
-        self._request(
-            listener,
-            lambda tid: self._composer.update_values(tid, key, listener.socket_id, token, packed),
-        )
-
-    def _send_ids(self, listener: RemoteListener, refreshed: list[int], expired: list[int]) -> None:
-        token = self._tokens.issue(listener.address)
-        for start in range(0, len(refreshed), MAX_IDS):
-            some = refreshed[start : start + MAX_IDS]
-            self._request(
-                listener,
-                partial(self._composer.update_ids, socket_id=listener.socket_id, token=token, refreshed=some),
+    def _send_waiting(self, slot: Slot, channel: _Channel) -> None:
+        """Send what waits, as far as there is room."""
+        listener, key = slot
+        while channel.values and channel.under_way < WINDOW and self.bytes_under_way < MAX_BYTES:
+            batch: list[bytes] = []
+            size = 0
+            while channel.values and size < MAX_UPDATE_SIZE:
+                value = channel.values.pop(next(iter(channel.values)))
+                batch.append(value.packed)
+                size += value.size
+            token = self._tokens.issue(listener.address)
+            build = partial(
+                self._composer.update_values,
+                key=key,
+                socket_id=listener.socket_id,
+                token=token,
+                packed=batch,
             )
-        for start in range(0, len(expired), MAX_IDS):
-            some = expired[start : start + MAX_IDS]
-            self._request(
-                listener,
-                partial(self._composer.update_ids, socket_id=listener.socket_id, token=token, expired=some),
-            )
+            self._request(slot, channel, sum(map(len, batch)), build)
+        channel.short_of_room = bool(channel.values)
+        if channel.under_way < WINDOW:
+            self._send_ids(slot, channel)
 
-    def _request(self, listener: RemoteListener, build: Callable[[int], list[bytes]]) -> None:
-        self._requests.send(listener.node, "update", build, on_reply=_ignore, on_failed=_ignore)
+    def _send_ids(self, slot: Slot, channel: _Channel) -> None:
+        listener, composer = slot[0], self._composer
+        if channel.refreshed:
+            ids, token = _take_out(channel.refreshed), self._tokens.issue(listener.address)
+            build = partial(composer.update_ids, socket_id=listener.socket_id, token=token, refreshed=ids)
+            self._request(slot, channel, 0, build)
+        if channel.expired:
+            ids, token = _take_out(channel.expired), self._tokens.issue(listener.address)
+            build = partial(composer.update_ids, socket_id=listener.socket_id, token=token, expired=ids)
+            self._request(slot, channel, 0, build)
+
+    def _request(self, slot: Slot, channel: _Channel, size: int, build: Callable[[int], list[bytes]]) -> None:
+        channel.under_way += 1
+        self.bytes_under_way += size
+        over = partial(self._on_over, slot, channel, size)
+        self._requests.send(slot[0].node, "update", build, on_reply=over, on_failed=over)
+
+    def _on_over(self, slot: Slot, channel: _Channel, size: int, answer: object) -> None:
+        """Confirmed or given up. Which of them matters to the state of the node only."""
+        channel.under_way -= 1
+        self.bytes_under_way -= size
+        if channel.short_of_room:
+            self._send_waiting(slot, channel)
 
 
-def _collect(pending: _Pending, change: Change) -> None:
-    if isinstance(change, Stored):
-        pending.values[change.value.id] = change.value
-        pending.expired.pop(change.value.id, None)
-    elif isinstance(change, Refreshed):
-        for value_id in change.ids:
-            if value_id not in pending.values:
-                pending.refreshed[value_id] = None
-    else:
-        for value in change.values:
-            pending.values.pop(value.id, None)
-            pending.refreshed.pop(value.id, None)
-            pending.expired[value.id] = None
-
-
-def _ignore(answer: object) -> None:
-    """Whether a push was confirmed matters to the state of the node only."""
+def _take_out(waiting: dict[int, None]) -> list[int]:
+    """As many ids as fit into one update."""
+    ids = list(waiting)[:MAX_IDS]
+    for value_id in ids:
+        del waiting[value_id]
+    return ids

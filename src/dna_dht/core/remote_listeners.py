@@ -77,6 +77,10 @@ class RemoteListeners:
         node.held += 1
         return "new"
 
+    def find(self, key: InfoHash, address: Address, socket_id: int) -> RemoteListener | None:
+        """One subscription."""
+        return self._by_age.get((key, address, socket_id))
+
     def of(self, key: InfoHash) -> list[RemoteListener]:
         """The live subscriptions of *key*, oldest first."""
         listeners = self._by_key.get(key)

@@ -1,12 +1,14 @@
 """Replies: how an answer leaves, so that it cannot be aimed at a victim. Source: reliability T9.
 
 To an address that proved to receive what we send, an answer goes as it is. To any other: one small datagram
-per request, within a budget; a larger answer is held until the address has answered a ping, at most HOLD
-seconds. Reference readers first ask for ids (a small answer) and answer pings, so an honest newcomer loses
-one round trip in ten minutes.
+per request, within a budget; if the answer is larger, the address is pinged, and the request is worked on
+again when it has answered, within HOLD seconds. Reference readers first ask for ids (a small answer) and
+answer pings, so an honest newcomer loses one round trip in ten minutes.
+
+What is held is the request, never the answer, which can be a thousand times larger.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from dna_dht.core.address_proof import AddressProof
@@ -18,6 +20,7 @@ from dna_dht.wire.address import Address
 from dna_dht.wire.messages import Reply
 
 HOLD = 2.0  # seconds; reliability T9
+MAX_HELD = 16  # requests held for one address, so that one flooder does not fill the places of all
 
 
 class Replies:
@@ -30,7 +33,7 @@ class Replies:
         self._proof = proof
         self._requests = requests
         self._composer = composer
-        self._held: dict[Address, list[Sequence[bytes]]] = {}
+        self._held: dict[Address, list[Callable[[], None]]] = {}
         self._held_count = 0
 
     def send_one(self, to: Address, datagram: bytes) -> None:
@@ -40,29 +43,34 @@ class Replies:
         else:
             self._ctx.counters.dropped["reply: budget of unproved address"] += 1
 
-    def send(self, to: Address, datagrams: Sequence[bytes]) -> None:
-        """Send an answer of any size, at once or after *to* has proved itself."""
+    def must_hold(self, to: Address, size: int) -> bool:
+        """Whether an answer of *size* bytes or more may not go to *to* now: then call :meth:`hold`."""
+        return size > self._ctx.config.limits.unproved_reply_bytes and not self._proof.proved(to)
+
+    def send(self, to: Address, datagrams: Sequence[bytes], again: Callable[[], None]) -> None:
+        """Send an answer of any size, or do *again* what led to it when *to* has proved itself."""
         if self._proof.proved(to):
             send_burst(self._ctx, to, datagrams)
         elif len(datagrams) == 1 and len(datagrams[0]) <= self._ctx.config.limits.unproved_reply_bytes:
             self.send_one(to, datagrams[0])
         else:
-            self._hold(to, datagrams)
+            self.hold(to, again)
 
-    def _hold(self, to: Address, datagrams: Sequence[bytes]) -> None:
+    def hold(self, to: Address, again: Callable[[], None]) -> None:
+        """Ping *to*; do *again* when it answers, nothing if it does not."""
         counters = self._ctx.counters
         held = self._held.get(to)
-        if self._held_count >= self._ctx.config.limits.held_replies:
+        if self._held_count >= self._ctx.config.limits.held_replies or (held and len(held) >= MAX_HELD):
             counters.dropped["reply: too many held"] += 1
             return
         if held is not None:
-            held.append(datagrams)
+            held.append(again)
             self._held_count += 1
             return
         if not self._proof.reply_budget(to):
             counters.dropped["reply: budget of unproved address"] += 1
             return
-        self._held[to] = [datagrams]
+        self._held[to] = [again]
         self._held_count += 1
         counters.events["reply held for proof"] += 1
         ping = self._requests.ping_address(
@@ -73,11 +81,15 @@ class Replies:
         )
         self._ctx.timers.at(self._ctx.now.mono + HOLD, partial(self._time_out, to, ping))
 
+    def __len__(self) -> int:
+        """Requests held."""
+        return self._held_count
+
     def _release(self, to: Address, pong: Reply) -> None:
         held = self._held.pop(to, [])
         self._held_count -= len(held)
-        for datagrams in held:
-            send_burst(self._ctx, to, datagrams)
+        for again in held:
+            again()
 
     def _time_out(self, to: Address, ping: Request) -> None:
         if ping.open:

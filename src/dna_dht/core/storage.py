@@ -36,7 +36,7 @@ from dna_dht.core.crowding import Crowd, crowded_from
 from dna_dht.core.expiry import ExpiryQueue
 from dna_dht.core.quotas import Quotas
 from dna_dht.core.rate_window import RateWindows
-from dna_dht.core.sources import LOCAL, is_loopback_source
+from dna_dht.core.sources import LOCAL, is_loopback_source, is_restored_source
 from dna_dht.core.stored_value import Change, Refreshed, RemovalReason, Removed, Stored, StoredValue
 from dna_dht.core.tombstones import Tombstones
 from dna_dht.core.value_types import DAY, DNA_7_DAYS, MAX_VALUE_SIZE, type_of
@@ -322,7 +322,8 @@ class Storage:
         return ""
 
     def _exempt(self, source: str) -> bool:
-        return self._ctx.config.exempt_loopback and is_loopback_source(source)
+        """Whether a source may bring any number of new keys: this machine, and its disk."""
+        return (self._ctx.config.exempt_loopback and is_loopback_source(source)) or is_restored_source(source)
 
     def _insert(self, value: StoredValue, old: StoredValue | None) -> None:
         shelf = self._shelves.get(value.key)
