@@ -398,6 +398,30 @@ def test_a_datagram_full_of_ids_is_read() -> None:
     assert isinstance(message, m.Reply) and len(message.sizes) == 8000
 
 
+CELLS = (1, 2**64 - 1, -1, b"x" * 20, "x", None)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+@pytest.mark.parametrize("field", [2, 3, 4, 5, 9])
+def test_field_answers_that_cost_too_much_are_dropped(field: int, cell: object) -> None:
+    """Rows nobody can read cost the most: each would be an exception caught."""
+    message = decode_tolerant(reply(fileds={"f": [field], "v": [cell] * 2000}))
+    assert isinstance(message, m.Reply) and message.fields is not None
+    assert len(message.fields.rows) in (0, 2000)
+    with pytest.raises(DecodeError, match="too many"):
+        decode_tolerant(reply(fileds={"f": [field], "v": [cell] * 2800}))
+
+
+def test_parts_with_many_costly_pieces_are_dropped() -> None:
+    def part(keys: int) -> bytes:
+        entry = dict.fromkeys(range(keys), 0)
+        return datagram(y="p", t=5, p=dict.fromkeys(range(512), entry))
+
+    assert decode(part(1)) == m.Part(tid=5, pieces=())
+    with pytest.raises(DecodeError, match="too many"):
+        decode(part(10))
+
+
 def test_many_inline_values_are_read() -> None:
     message = same_on_both_paths(request("put", h=KEY, values=[msgpack.unpackb(pack(VALUE))] * 1000))
     assert isinstance(message, m.Put) and message.values == (VALUE,) * 1000

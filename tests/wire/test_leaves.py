@@ -66,3 +66,21 @@ def test_uint_has_a_maximum() -> None:
     for data in (b"\x06", b"\xff", b"\xcb" + bytes(8)):
         with pytest.raises(DecodeError):
             leaves.uint(data, 5)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"\x7f", 127),
+        (b"\xcc\x05", 5),
+        (b"\xcd\xff\xff", 65_535),
+        (b"\xce\xff\xff\xff\xff", 2**32 - 1),
+        (b"\xcf" + b"\xff" * 8, MAX64),
+        (b"\xd0\x7f", 127),
+        (b"\xd3\x7f" + b"\xff" * 7, 2**63 - 1),
+        *((data, None) for data in (b"\xff", b"\xd0\xff", b"\xd1\x80\x00", b"\xd3" + b"\xff" * 8)),
+        *((data, None) for _, data in refused(leaves.integer, 1.0, True, None, "1", b"1", [1], {})),
+    ],
+)
+def test_unsigned_integers_among_others(data: bytes, expected: int | None) -> None:
+    assert leaves.uint_of(data) == expected

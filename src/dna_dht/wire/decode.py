@@ -31,6 +31,7 @@ from dna_dht.wire.limits import (
     MAX_UINT32,
     MAX_UINT64,
     PACKED_VALUE,
+    PIECE_CHARGE,
     TOKEN_MAX,
 )
 from dna_dht.wire.packing import binary_header_length, uint_length
@@ -42,7 +43,7 @@ from dna_dht.wire.query import (
     unpack_query,
     unpack_query_canonical,
 )
-from dna_dht.wire.scanner import Scanner, bytes_of
+from dna_dht.wire.scanner import Scanner, bytes_of, is_map
 from dna_dht.wire.value import Value
 from dna_dht.wire.value_codec import unpack_canonical, unpack_tolerant
 
@@ -221,9 +222,8 @@ def _canonical_inner(body: _Body) -> _Inner | None:
     values, sizes = [], []
     for index, raw in enumerate(body.values):
         packed = bytes(raw)
-        head = packed[0]
-        if head < 0x80 or 0xCC <= head <= 0xCF:
-            size = _size(packed)
+        size = leaves.uint_of(packed)
+        if size is not None:
             if size <= PACKED_VALUE:
                 sizes.append((index, size))
             continue
@@ -232,11 +232,6 @@ def _canonical_inner(body: _Body) -> _Inner | None:
             return None
         values.append(value)
     return _Inner(tuple(values), tuple(sizes), query, fields)
-
-
-def _size(packed: bytes) -> int:
-    """The number in a slice that holds an unsigned integer."""
-    return packed[0] if len(packed) == 1 else int.from_bytes(packed[1:], "big")
 
 
 # -- The tolerant path -------------------------------------------------------------------------------------
@@ -299,15 +294,15 @@ def _tolerant_inner(body: _Body, scanner: Scanner) -> _Inner:
 
 def _tolerant_values(raws: Sequence[Raw], scanner: Scanner) -> tuple[tuple[Value, ...], m.Sizes]:
     """Inline values and announced sizes; entries of other kinds and undecodable values are skipped."""
+    scanner.charge(len(raws))  # a second time: looking at an entry costs as much as finding it
     values, sizes = [], []
     for index, raw in enumerate(raws):
         packed = bytes(raw)
-        head = packed[0]
-        if head < 0x80 or 0xCC <= head <= 0xD3:
-            size = leaves.integer(packed) if head > 0xCF else _size(packed)
-            if 0 <= size <= PACKED_VALUE:
+        size = leaves.uint_of(packed)
+        if size is not None:
+            if size <= PACKED_VALUE:
                 sizes.append((index, size))
-        elif 0x80 <= head <= 0x8F or head in (0xDE, 0xDF):
+        elif is_map(packed):
             value = unpack_canonical(packed)
             if value is None:
                 scanner.charge(INLINE_CHARGE)
@@ -329,6 +324,7 @@ def _tolerant_pieces(data: bytes, scanner: Scanner) -> tuple[tuple[int, int, byt
     """The pieces of `p`; those without offset or data are skipped, of repeated indexes the first counts."""
     pieces: dict[int, tuple[int, int, bytes]] = {}
     for key, entry in scanner.pairs(data):
+        scanner.charge(PIECE_CHARGE)
         index = leaves.uint(key, MAX_UINT32)
         slices = scanner.fields(entry, first_wins=True)
         if b"o" in slices and b"d" in slices:

@@ -30,10 +30,25 @@ def integer(data: bytes) -> int:
 
 def uint(data: bytes, maximum: int) -> int:
     """An integer from 0 to *maximum*."""
-    number = integer(data)
-    if not 0 <= number <= maximum:
-        raise DecodeError(f"integer {number} is not in 0 to {maximum}")
+    number = uint_of(data)
+    if number is None or number > maximum:
+        raise DecodeError(f"an integer from 0 to {maximum} belongs here")
     return number
+
+
+def uint_of(data: bytes) -> int | None:
+    """The integer of *data* if that slice is one and not negative, in any of its forms; else None.
+
+    For lists whose entries are skipped when they are of another kind: an exception costs more than reading.
+    """
+    head = data[0]
+    if head < 0x80:
+        return head
+    if 0xCC <= head <= 0xCF:
+        return int.from_bytes(data[1:], "big")
+    if 0xD0 <= head <= 0xD3 and data[1] < 0x80:  # written as signed, but not negative
+        return int.from_bytes(data[1:], "big")
+    return None
 
 
 def short_id(data: bytes) -> int:

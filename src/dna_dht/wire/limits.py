@@ -38,7 +38,8 @@ SCAN_ITEMS = 24_576
 Containers count twice. Enough for 1,100 plain inline values, or for three lists of ids that fill a datagram.
 """
 INLINE_CHARGE = 48  # objects charged for an inline value that is not canonical: it costs as much time
-CELL_CHARGE = 6  # objects charged for a cell of a field answer that is not canonical
+PIECE_CHARGE = 20  # objects charged for each piece of a part, which everybody sends alone
+CELL_CHARGE = 8  # objects charged for a cell of a field answer that is not canonical
 QUERY_ITEMS = 16  # fields selected, and filters, of one query; there are five fields
 FAST_DATAGRAM = 1_536
 """Bytes up to which a datagram is tried on the fast path.

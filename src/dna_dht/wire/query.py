@@ -9,10 +9,11 @@ import msgspec
 
 from dna_dht.errors import DecodeError
 from dna_dht.wire import leaves
-from dna_dht.wire.infohash import ZERO, InfoHash
+from dna_dht.wire.infohash import LENGTH, ZERO, InfoHash
+from dna_dht.wire.leaves import uint_of
 from dna_dht.wire.limits import CELL_CHARGE, MAX_SEQ, MAX_TYPE, MAX_UINT64, PUBLIC_KEY, QUERY_ITEMS
 from dna_dht.wire.packing import array_header, binary, text, uint
-from dna_dht.wire.scanner import Scanner, bytes_of
+from dna_dht.wire.scanner import Scanner, bytes_of, text_of
 
 
 class Field(IntEnum):
@@ -235,25 +236,26 @@ def _unpack_filter(packed: bytes, scanner: Scanner) -> tuple[int, int | bytes]:
 
 
 def _unpack_row(fields: tuple[int, ...], cells: list[bytes]) -> tuple[int | bytes, ...] | None:
-    try:
-        return tuple(_unpack_cell(field, cell) for field, cell in zip(fields, cells, strict=True))
-    except DecodeError:
-        return None
+    row = []
+    for field, cell in zip(fields, cells, strict=True):
+        content = _unpack_cell(field, cell)
+        if content is None:
+            return None
+        row.append(content)
+    return tuple(row)
 
 
-def _unpack_cell(field: int, cell: bytes) -> int | bytes:
-    if field == Field.ID:
-        return leaves.uint(cell, MAX_UINT64)
-    if field == Field.TYPE or field == Field.SEQ:
-        return leaves.uint(cell, MAX_SEQ)
+def _unpack_cell(field: int, cell: bytes) -> int | bytes | None:
+    if field == Field.OWNER:
+        raw = bytes_of(cell)
+        if raw is not None and len(raw) == PUBLIC_KEY:  # the reference writes the whole key
+            return InfoHash.of(raw)
+        return InfoHash(raw) if raw is not None and len(raw) == LENGTH else None
     if field == Field.USER_TYPE:
-        return leaves.text(cell)
-    if field != Field.OWNER:
-        raise DecodeError(f"unknown field {field}")
-    raw = bytes_of(cell)
-    if raw is not None and len(raw) == PUBLIC_KEY:  # the reference writes the whole key
-        return InfoHash.of(raw)
-    return leaves.info_hash(cell)
+        raw = text_of(cell)
+        return bytes_of(cell) if raw is None else raw
+    number = uint_of(cell)
+    return number if number is not None and number <= _MAXIMUM.get(field, -1) else None
 
 
 @lru_cache(512)
@@ -267,6 +269,7 @@ def _unpack_cached(packed: bytes) -> Query | None:
 
 
 _CACHED_LENGTH = 128  # bytes; longer queries are not cached, which bounds the cache to 64 kB
+_MAXIMUM: dict[int, int] = {Field.ID: MAX_UINT64, Field.TYPE: MAX_TYPE, Field.SEQ: MAX_SEQ}
 _KNOWN = frozenset(int(field) for field in Field)
 _WHERE_ID = b"\x82\xa1s\x90\xa1w\x91\x82\xa1f\x01\xa1v"
 _NUMERIC_ANSWERS = tuple(

@@ -55,7 +55,7 @@ class Scanner:
         for _ in range(count):
             middle = self._end(data, at, 1)
             name = text_of(data[at:middle])
-            if name in nested and _is_map(data, middle):
+            if name in nested and is_map(data, middle):
                 pairs, end = self._pairs(data, middle, 2)
                 inner[name] = _by_name(pairs, first_wins=False)
             else:
@@ -129,7 +129,7 @@ class Scanner:
 
 def _open(data: bytes, at: int) -> tuple[int, int]:
     """How many entries the map at *at* has, and where the first one starts."""
-    if not _is_map(data, at):
+    if not is_map(data, at):
         raise DecodeError("a map belongs here")
     head = data[at]
     if head <= 0x8F:
@@ -141,7 +141,8 @@ def _open(data: bytes, at: int) -> tuple[int, int]:
     return count, end
 
 
-def _is_map(data: bytes, at: int) -> bool:
+def is_map(data: bytes, at: int = 0) -> bool:
+    """Whether a map starts at *at*."""
     return at < len(data) and (data[at] & 0xF0 == 0x80 or 0xDE <= data[at] <= 0xDF)
 
 
