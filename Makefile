@@ -7,9 +7,13 @@ BIN := $(VENV)/bin
 # make run: where the node listens and keeps its data (identity, database, state)
 PORT ?= 4000
 DATA ?= run/bootstrap.state
-# make sim, make fuzz: how many seeds, how many inputs a target
-SEEDS ?= 20
+# make sim: seeds first:end, and experiments (default: all); make bench: benchmarks (default: all)
+SEEDS ?= 0:1
+SIM ?=
+BENCH ?=
+# make fuzz: inputs for each target, and where their random choice starts
 BUDGET ?= 200000
+FUZZ_SEED ?= 0
 # make kill: how often a server is killed during writes
 KILLS ?= 100
 # pytest processes
@@ -48,14 +52,14 @@ format: $(DEVELOP) ## write the code as check wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(DEVELOP) ## measure against the PyPI opendht node and bare limits; bench/latest.json
-	$(BIN)/python -m bench
+bench: $(DEVELOP) ## measure against the PyPI opendht node and bare limits: BENCH (all), bench/latest.json
+	$(BIN)/python -m bench $(BENCH)
 
-sim: $(DEVELOP) ## simulated networks, SEEDS seeds
-	DNA_DHT_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) -m "long or not long" tests/sim
+sim: $(DEVELOP) ## simulated networks: SEEDS (0:1), SIM (all experiments)
+	$(BIN)/python -m dna_dht.testing.sim --seeds $(SEEDS) $(SIM)
 
-fuzz: $(DEVELOP) ## BUDGET hostile inputs a target
-	DNA_DHT_FUZZ=$(BUDGET) $(BIN)/python -m fuzz
+fuzz: $(DEVELOP) ## BUDGET (200000) hostile inputs for each target
+	DNA_DHT_FUZZ=$(BUDGET) DNA_DHT_FUZZ_SEED=$(FUZZ_SEED) $(BIN)/python -m fuzz
 
 kill: $(DEVELOP) ## kill -9 a writing server KILLS times: no acknowledged value may be lost
 	DNA_DHT_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout 3600 tests/nodus/test_kill.py
