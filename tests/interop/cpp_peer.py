@@ -1,9 +1,8 @@
 """Stock OpenDHT nodes (the PyPI package ``opendht``) in a process of their own, driven by JSON lines.
 
-Run as a child: commands on standard input, one JSON object a line; answers and events on standard
-output. It ends with its input, at once and without the engine's own shutdown, which can hang. Every command
-carries ``seq``, which its answer repeats, and ``node``,
-which of the nodes of this process is meant (default 0):
+Run as a child: commands on standard input, one JSON object a line; answers and events on standard output. It
+ends with its input, at once and without the engine's own shutdown, which can hang. Every command carries
+``seq``, which its answer repeats, and ``node``, which of the nodes of this process is meant (default 0):
 
     start      ipv4, ipv6 (addresses, "" for none), port, network, unlimited  ->  id, port4, port6
     bootstrap  host, port                       ->  ok
@@ -13,7 +12,8 @@ which of the nodes of this process is meant (default 0):
     listen     key                              ->  ok; then events {listen: seq, id, data, expired}
     cpu        (nothing)                        ->  seconds of processor time this process has used
 
-Times are seconds from the call into the engine to its callback.
+``seconds`` and ``first`` run from the call into the engine to its callback. Every answer says when it was
+written (``at``, seconds of CLOCK_MONOTONIC, which all processes share).
 """
 
 import base64
@@ -33,7 +33,7 @@ _out = threading.Lock()
 
 def say(answer: dict[str, Any]) -> None:
     """Write one answer; callbacks come from the threads of the engine."""
-    line = json.dumps(answer) + "\n"
+    line = json.dumps({"at": time.perf_counter(), **answer}) + "\n"
     with _out:
         sys.stdout.write(line)
         sys.stdout.flush()
