@@ -1,9 +1,10 @@
 """Pushes: tell the listeners of other nodes what changed in our store. Source: spec 01, 14.2; spec 02, 12.4.
 
-An edit goes out at once. What follows within COALESCE seconds for the same listener is collected and sent
-together (reliability T17), values by their last version. Pushes are ordinary requests: repeated until
-confirmed; a node that confirms none of them counts as silent. They go only to addresses that have proved to
-receive what we send; a listener has, by the token it subscribed with.
+An edit goes out at once, also right after the values that a new listener gets first. What follows within
+COALESCE seconds for the same listener is collected and sent together (reliability T17), values by their last
+version. Pushes are ordinary requests: repeated until confirmed; a node that confirms none of them counts as
+silent. They go only to addresses that have proved to receive what we send; a listener has, by the token it
+subscribed with.
 
 One channel per listener that was told something lately:
 
@@ -38,12 +39,14 @@ MAX_BYTES = 32 * 1024 * 1024  # packed values under way to all listeners
 
 class _Channel:
     """What waits for one listener, and how many updates are under way to it. *short_of_room*: what waits does
-    so for want of room, not of time.
+    so for want of room, not of time. *changed*: a change was told in this pause, not only what a new listener
+    gets first.
     """
 
-    __slots__ = ("expired", "refreshed", "short_of_room", "under_way", "values")
+    __slots__ = ("changed", "expired", "refreshed", "short_of_room", "under_way", "values")
 
     def __init__(self) -> None:
+        self.changed = False
         self.under_way = 0
         self.short_of_room = False
         self.values: dict[int, StoredValue] = {}
@@ -112,13 +115,12 @@ class Pushes:
             if isinstance(change, Stored) and not listener.query.matches(change.value):
                 continue
             slot = (listener, key)
-            channel = self._channels.get(slot)
-            if channel is not None:
-                channel.collect(change)
-                continue
-            channel = self._open(slot)
+            channel = self._channels.get(slot) or self._open(slot)
+            at_once = not (channel.changed or channel.waits)
+            channel.changed = True
             channel.collect(change)
-            self._send_waiting(slot, channel)
+            if at_once:
+                self._send_waiting(slot, channel)
 
     def send_stored(self, listener: RemoteListener, key: InfoHash, values: Iterable[StoredValue]) -> None:
         """What a new listener gets first: all stored values that match, in as few updates as their size
@@ -153,6 +155,7 @@ class Pushes:
         if not (channel.waits or channel.under_way):
             del self._channels[slot]
             return
+        channel.changed = channel.waits
         self._send_waiting(slot, channel)
         self._pause(slot)
 
