@@ -44,11 +44,9 @@ def test_who_shuts_down_hands_over_what_it_holds(seed: int) -> None:
     key = net.random_key()
     net.put(net.nodes[10], key, b"hello")
     net.run(10)
-    holders = net.holders(key)
-    net.stop(holders)
-    left = net.holders(key)
-    assert left
-    assert not set(left) & set(holders)
+    closest = net.true_closest(key)
+    net.stop(closest)
+    assert set(net.holders(key)) - set(closest)
     assert net.get(net.alive()[3], key) == (b"hello",), f"{seed=}"
 
 

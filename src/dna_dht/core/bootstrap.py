@@ -3,8 +3,8 @@
 A family is *connected* while its table has a good node, *connecting* while it has any live node or a
 bootstrap ping is under way, else *disconnected*. As long as no family is connected an attempt is always
 scheduled (S-18): all bootstrap addresses are pinged at once, again after 0.5, 1, 2 ... 30 s. While connected,
-addresses that are not in the table are pinged every 10 minutes, so that islands that grew around different
-servers find each other.
+addresses that no good node has are pinged every 10 minutes, so that islands that grew around different
+servers, or were cut off from each other, find together.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -65,9 +65,9 @@ class Bootstrap:
         """Saved nodes were inserted: contact them and the bootstrap addresses."""
         self._attempt()
 
-    def on_good_node(self) -> None:
-        """A node answered: if we were not connected, we may be now."""
-        if not self.connected:
+    def on_good_node(self, family: Family) -> None:
+        """A node answered: if its family was not connected, it may be now."""
+        if self.status[0 if family == 4 else 1] != "connected":
             self.update()
 
     def network_changed(self) -> None:
@@ -141,9 +141,14 @@ class Bootstrap:
         self.update()
         if self.connected and now >= self._island_due:
             self._island_due = now + self._ctx.jittered(ISLAND_PERIOD, JITTER)
-            known = {node.address for overlay in self._overlays.values() for node in overlay.table}
+            good = {
+                node.address
+                for overlay in self._overlays.values()
+                for node in overlay.table
+                if node.is_good(now)
+            }
             for address in self._addresses:
-                if address not in known:
+                if address not in good:
                     self._ping(address)
         self._ctx.timers.at(now + CHECK_PERIOD, self._on_check)
 

@@ -40,7 +40,7 @@ from dna_dht.core.requests import Requests
 from dna_dht.core.restoring import Restoring, Row
 from dna_dht.core.services import Services
 from dna_dht.core.storage import Storage
-from dna_dht.core.stored_value import Change, Removed, Stored
+from dna_dht.core.stored_value import Change, Removed, Stored, StoredValue
 from dna_dht.core.timers import Timer
 from dna_dht.core.tokens import Tokens
 from dna_dht.core.value_types import persisted
@@ -130,6 +130,8 @@ class DhtCore:
             handlers,
         )
         self._inbound.on_company = self._bootstrap.on_good_node
+        self._renewal.adopt = put_jobs.adopt
+        self._restoring.on_restored = self._on_restored
         self._expiry: Timer | None = None
 
     # -- in: datagrams and time
@@ -400,8 +402,15 @@ class DhtCore:
         elif isinstance(change, Removed):
             for removed in change.values:
                 self._persistence.forget(key, removed.id)
+            self._renewal.on_removed(key)
         self._pushes.on_change(key, change)
         self._operations.on_change(key, change)
+
+    def _on_restored(self, stored: StoredValue) -> None:
+        """A value is back from disk."""
+        self._renewal.on_restored(stored.key)
+        if stored.permanent:
+            self._operations.keep_alive(stored)
 
     def _arm_expiry(self) -> None:
         due = self._storage.next_expiry()

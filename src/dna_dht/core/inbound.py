@@ -51,7 +51,7 @@ class Inbound:
     """Takes datagrams to where they belong.
 
     Attributes:
-        on_company: called when a node answered a request of ours; set by the owner.
+        on_company: called with the family when a node answered a request of ours; set by the owner.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Inbound:
         restoring: Restoring,
         handlers: Handlers,
     ) -> None:
-        self.on_company: Callable[[], None] = lambda: None
+        self.on_company: Callable[[Family], None] = lambda family: None
         self._ctx = ctx
         self._overlays = overlays
         self._admission = admission
@@ -220,7 +220,7 @@ class Inbound:
         overlay.on_replied(node)
         if reply.seen_ip:
             self._vote(reply.seen_ip)
-        self.on_company()
+        self.on_company(overlay.family)
 
     def _on_error(self, error: ErrorReply, source: Address) -> None:
         request = self._requests.expects(error, source)

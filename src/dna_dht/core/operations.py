@@ -12,7 +12,7 @@ from dna_dht.core.put import Mode, PutOperation
 from dna_dht.core.requests import Request
 from dna_dht.core.restoring import Restoring
 from dna_dht.core.services import Services
-from dna_dht.core.stored_value import Change
+from dna_dht.core.stored_value import Change, StoredValue
 from dna_dht.wire.address import Address
 from dna_dht.wire.infohash import ZERO, InfoHash
 from dna_dht.wire.messages import Reply
@@ -67,9 +67,7 @@ class Operations:
             self._services, operation, key, where, strength, timeout, partial(self._finish, operation)
         )
         self._running[operation] = running
-        if self._restoring.concerns(key):
-            self._restoring.demand(key, running.start)
-        else:
+        if not (self._restoring.concerns(key) and self._restoring.demand(key, running.start)):
             running.start()
         return operation
 
@@ -114,6 +112,11 @@ class Operations:
         self._listens.setdefault(key, []).append(running)
         running.start()
         return operation
+
+    def keep_alive(self, stored: StoredValue) -> None:
+        """A permanent value came back from disk."""
+        announce = Announce(stored.key, stored.id, stored.type, stored.seq, stored.packed)
+        self._announces.resume(announce)
 
     # -- ending
 

@@ -97,6 +97,15 @@ class PutJobs:
         self._persistence.commit_refreshed(stored, answer)
         return True
 
+    def adopt(self, key: InfoHash, value: Value, created: float, source: Address) -> None:
+        """Take over a value that we came across at the node at *source*; nobody waits for an answer.
+
+        Args:
+            created: monotonic seconds.
+        """
+        if value.id:
+            self._offer(key, value, created, source, _nobody_waits)
+
     def _offer(
         self, key: InfoHash, value: Value, created: float, source: Address, answer: Callable[[], None]
     ) -> None:
@@ -150,3 +159,7 @@ class PutJobs:
     def _flush(self, answers: _Answers) -> None:
         while answers.datagrams and answers.datagrams[0]:
             self._replies.send_one(answers.to, answers.datagrams.popleft()[0])
+
+
+def _nobody_waits() -> None:
+    """The answer to an offer that nobody made."""
