@@ -55,3 +55,13 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match=r"cannot write in the directory .*choose another data directory"):
         DatabaseLock(tmp_path / "file" / "values.db")
+
+
+def test_a_symbolic_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"letters")
+    (tmp_path / "values.db.lock").symlink_to("precious")
+
+    with pytest.raises(StorageError, match=r"values\.db\.lock is a symbolic link: remove it"):
+        DatabaseLock(tmp_path / "values.db")
+
+    assert (tmp_path / "precious").read_bytes() == b"letters"

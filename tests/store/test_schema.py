@@ -123,6 +123,21 @@ def test_the_first_version_is_migrated_and_the_newest_row_of_an_id_stays(tmp_pat
     assert made == {re.sub(r"\s+", "", sql) for sql in CASES["schema"]}
 
 
+def test_rows_of_the_first_version_that_lack_something_are_left_behind(tmp_path: Path) -> None:
+    path = tmp_path / "values.db"
+    script(path, FIRST_VERSION.replace(" NOT NULL", ""))
+    database = sqlite3.connect(path)
+    for created in range(5):
+        record = [KEY.hex(), signed(created + 1, 0), 0x1002, created, None]
+        record[created] = None  # each column in turn; the last one may be empty
+        database.execute("INSERT INTO dht_values VALUES (?, ?, ?, ?, ?)", record)
+    database.commit()
+    database.close()
+
+    with SqliteStore(path) as store:
+        assert [row.value_id for row in store.load_all()] == [5]
+
+
 def test_a_migration_that_fails_leaves_the_first_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,11 @@
 """What only the database does: files of the reference, errors of the disk, one process at a time."""
 
+import errno
 import json
 import os
 import resource
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from dna_dht.store.port import Purge, Row
 from dna_dht.store.rules import should_persist
 from dna_dht.store.sqlite import SqliteStore
 from dna_dht.wire.infohash import InfoHash
+from dna_dht.wire.limits import PACKED_VALUE
 from dna_dht.wire.value import Value
 from dna_dht.wire.value_codec import pack, unpack
 
@@ -189,6 +192,34 @@ def test_a_key_in_capitals_is_filed_again(tmp_path: Path) -> None:
     assert {record[0] for record in records(path)} == {KEY.hex()}
 
 
+def test_texts_that_are_no_utf8_do_not_make_the_file_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "values.db"
+    reference_file(path, [(KEY.hex(), 1, row(1).packed, 0x1002, 1000, 2000)])
+    database = sqlite3.connect(path)
+    database.execute("INSERT INTO dht_values VALUES (CAST(x'ff' AS TEXT), 2, x'00', 1, 1, 1)")
+    database.execute("INSERT INTO dht_values VALUES ('key', 3, CAST(x'ff' AS TEXT), 1, 1, 1)")
+    database.commit()
+    database.close()
+
+    with SqliteStore(path) as store:
+        assert list(store.load_all()) == [row(1)]
+    assert len(records(path)) == 1
+
+
+def test_a_value_larger_than_any_that_travels_is_deleted_unread(tmp_path: Path) -> None:
+    path = tmp_path / "values.db"
+    frame = len(row(1, size=60_000).packed) - 60_000
+    largest, larger = (row(i, size=PACKED_VALUE - frame + i - 1) for i in (1, 2))
+    assert (len(largest.packed), len(larger.packed)) == (PACKED_VALUE, PACKED_VALUE + 1)
+    reference_file(
+        path, [(KEY.hex(), each.value_id, each.packed, 0x1002, 1000, 2000) for each in (largest, larger)]
+    )
+
+    with SqliteStore(path) as store:
+        assert list(store.load_all()) == [largest]
+        assert store.stats().values == 1
+
+
 def test_a_row_written_while_loading_is_not_taken_for_damage(tmp_path: Path) -> None:
     path = tmp_path / "values.db"
     reference_file(path, [(KEY.hex(), i, b"garbage", 0x1002, 1000, None) for i in (1, 2)])
@@ -255,6 +286,35 @@ def test_a_failed_opening_gives_the_lock_back(tmp_path: Path, monkeypatch: pytes
     SqliteStore(tmp_path / "values.db").close()
 
 
+def test_a_new_file_and_its_companions_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with SqliteStore(tmp_path / "values.db") as store:
+            store.apply([row(1)])
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    names = ("values.db", "values.db-wal", "values.db-shm", "values.db.lock")
+    assert modes == dict.fromkeys(names, 0o600)
+
+
+def test_a_file_that_cannot_be_written_is_refused_at_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "values.db"
+    SqliteStore(path).close()
+    really_open = os.open
+
+    def refuse(name: Path, flags: int, mode: int = 0o777) -> int:
+        if name == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return really_open(name, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StorageError, match=r"cannot write .*: Permission denied; make it writable or choose"):
+        SqliteStore(path)
+
+
 @contextmanager
 def file_size_limit(size: int) -> Iterator[None]:
     """No file grows beyond *size*, as if the disk were full."""
@@ -300,7 +360,7 @@ def test_a_database_deleted_under_way_is_not_replaced_by_an_empty_one(tmp_path: 
     with SqliteStore(path) as store:
         assert store._database is not None
         store._database.execute("PRAGMA query_only = 1")
-        with pytest.raises(StorageError, match="readonly"):
+        with pytest.raises(StorageError, match="cannot be written"):
             store.apply([row(1)])
         for file in tmp_path.iterdir():
             file.unlink()

@@ -19,7 +19,7 @@ def row(value_id: int, size: int = 10) -> Row:
 
 
 class Disk(MemoryStore):
-    """A store whose commits wait until the gate is open, and fail while *error* is set."""
+    """A store whose commits wait until the gate is open, and fail while *error* is set or with poison."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,6 +27,7 @@ class Disk(MemoryStore):
         self.gate.set()
         self.busy = threading.Event()
         self.error: Exception | None = None
+        self.poison: set[int] = set()  # ids of rows that cannot be stored
         self.batches: list[int] = []
         self.threads: set[str] = set()
 
@@ -37,6 +38,8 @@ class Disk(MemoryStore):
         self.threads.add(threading.current_thread().name)
         if self.error is not None:
             raise self.error
+        if any(isinstance(change, Row) and change.value_id in self.poison for change in batch):
+            raise StorageError("the page is damaged")
         super().apply(batch)
 
 
@@ -188,6 +191,37 @@ def test_a_failed_batch_is_reported_and_the_next_is_tried_afresh(
     assert writer.healthy
     assert list(disk.load_all()) == [row(2)]
     assert "not persisted" in caplog.text and "persisted again" in caplog.text
+
+
+def test_a_change_the_store_cannot_take_does_not_fail_the_others(
+    writer: StoreWriter, disk: Disk, completions: Completions, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk.poison = {3, 4}
+    hold(writer, disk)
+    for i in range(1, 8):
+        writer.submit(row(i), i)
+    disk.gate.set()
+    assert writer.flush(PATIENCE)
+
+    assert completions.reports == [([1, 2, 5, 6, 7], True), ([3, 4], False)]
+    assert sorted(stored.value_id for stored in disk.load_all()) == [1, 2, 5, 6, 7]
+    assert writer.healthy
+    assert "2 values are not persisted" in caplog.text
+
+
+def test_three_failures_in_a_row_fail_the_rest_of_the_group(
+    writer: StoreWriter, disk: Disk, completions: Completions
+) -> None:
+    hold(writer, disk)
+    disk.error = StorageError("the disk is full")
+    for i in range(GROUP_CHANGES):
+        writer.submit(row(i), i)
+    disk.gate.set()
+    assert writer.flush(PATIENCE)
+
+    assert disk.batches == [1, GROUP_CHANGES, 1, 1, 1]
+    assert completions.reports == [(list(range(GROUP_CHANGES)), False)]
+    assert not writer.healthy
 
 
 def test_an_outage_is_logged_once(writer: StoreWriter, disk: Disk, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,8 +18,11 @@ class DatabaseLock:
         """Take the lock of *database*; StorageError if it is taken (names the holder) or impossible."""
         path = database.with_name(database.name + ".lock")
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # no symbolic link: its target would be overwritten with our pid
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if path.is_symlink():
+                raise StorageError(f"{path} is a symbolic link: remove it") from error
             raise StorageError(
                 f"cannot write in the directory {database.parent}: {error.strerror or error};"
                 " make it writable or choose another data directory"

@@ -68,14 +68,19 @@ def check(path: Path) -> None:
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection without implicit transactions, usable from any one thread at a time; sqlite3.Error."""
-    return sqlite3.connect(
+    """A connection without implicit transactions, usable from any one thread at a time; sqlite3.Error.
+
+    Texts that are not UTF-8 are read with replacement characters: they must not make a file unreadable.
+    """
+    database = sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,
         timeout=1.0,
     )
+    database.text_factory = _text
+    return database
 
 
 def create(database: sqlite3.Connection) -> None:
@@ -128,6 +133,11 @@ def unusable(path: Path, error: sqlite3.Error) -> StorageError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return damaged(path)
+    if code == sqlite3.SQLITE_READONLY:
+        return StorageError(
+            f"the database {path} cannot be written: make it and its directory writable for this user,"
+            " or choose another data directory"
+        )
     if code == sqlite3.SQLITE_FULL:
         return StorageError(f"the disk of {path} is full: make room, writing goes on by itself")
     return StorageError(f"cannot use the database {path}: {error}")
@@ -139,6 +149,10 @@ def damaged(path: Path) -> StorageError:
         f"the database {path} is damaged: restore a backup, or move it away and start without it"
         " (other nodes hold copies of its values)"
     )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _stopped_unclean(path: Path) -> bool:
@@ -189,8 +203,12 @@ def _create_indexes(database: sqlite3.Connection) -> None:
 
 
 def _oldest_first(database: sqlite3.Connection) -> Iterator[int]:
-    """Row numbers of the first version's table; only the numbers are held in memory."""
-    for (number,) in database.execute("SELECT rowid FROM dht_values_first ORDER BY created_at").fetchall():
+    """Numbers of the rows that have key, value and time; only the numbers are held in memory."""
+    rows = database.execute(
+        "SELECT rowid FROM dht_values_first WHERE key_hash IS NOT NULL AND value_data IS NOT NULL"
+        " AND value_type IS NOT NULL AND created_at IS NOT NULL ORDER BY created_at"
+    )
+    for (number,) in rows.fetchall():
         yield number
 
 

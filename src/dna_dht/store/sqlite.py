@@ -15,6 +15,7 @@ import contextlib
 import itertools
 import logging
 import math
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -30,9 +31,14 @@ from dna_dht.store.rules import is_stale
 from dna_dht.store.schema import INT64_LIMIT
 from dna_dht.wire import value_codec
 from dna_dht.wire.infohash import InfoHash
+from dna_dht.wire.limits import PACKED_VALUE
 
+_PRIVATE = 0o600  # mode of a new file; SQLite gives its companions the same
 _DAY = 86_400  # seconds; a refresh is written at most once a day, spec 04, 13.4
-_FIELDS = "rowid, key_hash, value_id, value_data, created_at, expires_at"
+_FIELDS = (  # no value is larger, so what is larger is not read: it would only cost memory
+    "rowid, key_hash, value_id,"
+    f" CASE WHEN length(value_data) <= {PACKED_VALUE} THEN value_data END, created_at, expires_at"
+)
 _PUT = (
     "INSERT INTO dht_values VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key_hash, value_id) DO UPDATE SET"
     " value_data = excluded.value_data, value_type = excluded.value_type,"
@@ -49,10 +55,9 @@ class SqliteStore:
         """Open, create or migrate the database at *path*; its directory must exist.
 
         Raises:
-            StorageError: with one sentence that says what to do: another process uses it, the directory
-            cannot be
-                written, the file is damaged, no database, another program's or a later version's.
-                Nothing was written.
+            StorageError: with one sentence that says what to do: another process uses it, it or its
+                directory cannot be written, it is damaged, no database, another program's or a later
+                version's. Nothing was written.
         """
         self.path = path
         self._mutex = threading.Lock()
@@ -142,7 +147,9 @@ class SqliteStore:
         version = schema.examine(self.path)  # again, now that nobody else can change it
         schema.check(self.path)
         try:
-            database = self._database = self._connect("mode=rwc")
+            # SQLite would open a file it cannot write too, and fail at the first value
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))
+            database = self._database = self._connect("mode=rw")
             if version == "new":
                 schema.create(database)
             elif version == "first":
@@ -154,12 +161,19 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise schema.unusable(self.path, error) from error
         except OSError as error:
-            raise StorageError(f"cannot write {self.path}: {error.strerror or error}") from error
+            raise StorageError(
+                f"cannot write {self.path}: {error.strerror or error};"
+                " make it writable or choose another data directory"
+            ) from error
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         database = schema.connect(self.path, mode)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error:
+            database.close()
+            raise
         return database
 
     def _disconnect(self) -> None:

@@ -6,8 +6,10 @@ further changes gather; 200 of them end the wait. So an idle node answers after 
 a busy one pays it once for many values.
 
 The queue is bounded: :meth:`StoreWriter.submit` returns False when it is full, and the put then stays
-unanswered. A batch that fails (disk full, read-only, gone) is reported as failed and forgotten; the next
-batch is tried afresh. Nothing a store or a callback raises ends the thread.
+unanswered. When a group fails, its changes are tried one by one, so that a change the store cannot take (a
+damaged page of the file is enough) costs the others nothing; :data:`FAILURES` failures in a row mean that
+the disk is the reason (full, read-only, gone) and fail the rest. What failed is reported as failed and
+forgotten, and the next group is tried afresh. Nothing a store or a callback raises ends the thread.
 """
 
 import logging
@@ -23,11 +25,12 @@ QUEUE_CHANGES = 4096  # waiting or being committed
 QUEUE_BYTES = 32 * 1024 * 1024  # of packed values, waiting or being committed
 GROUP_SECONDS = 0.010  # between the starts of two commits, unless a group is full; design, section 0
 GROUP_CHANGES = 200  # at most in one commit; design, section 0
+FAILURES = 3  # in a row, of changes tried one by one, until the rest is given up
 
 _log = logging.getLogger(__name__)
 
 Committed = Callable[[Sequence[int], bool], None]
-"""Called in the writer's thread after each commit: (tickets of the batch in order, whether it is on disk)."""
+"""Called in the writer's thread: (tickets of changes that came to the same end, whether they are on disk)."""
 
 
 class StoreWriter:
@@ -53,7 +56,7 @@ class StoreWriter:
 
     @property
     def healthy(self) -> bool:
-        """Whether the last commit succeeded; True before the first."""
+        """Whether any change of the last group is on disk; True before the first."""
         return self._healthy
 
     def submit(self, change: Change, ticket: int | None = None) -> bool:
@@ -93,10 +96,9 @@ class StoreWriter:
         started = -GROUP_SECONDS
         while batch := self._next_batch(started + GROUP_SECONDS):
             started = time.monotonic()
-            self._healthy = self._commit([change for change, _ in batch])
-            tickets = [ticket for _, ticket in batch if ticket is not None]
-            if tickets:
-                self._report(tickets)
+            on_disk = self._commit([change for change, _ in batch])
+            for end in (True, False):
+                self._report([t for (_, t), done in zip(batch, on_disk, strict=True) if done is end], end)
             with self._changed:
                 self._finished += len(batch)
                 self._bytes -= sum(_size(change) for change, _ in batch)
@@ -112,23 +114,44 @@ class StoreWriter:
                 self._changed.wait(left)
             return [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_CHANGES))]
 
-    def _commit(self, changes: list[Change]) -> bool:
+    def _commit(self, changes: list[Change]) -> list[bool]:
+        """Which of *changes* are on disk now."""
+        error = self._apply(changes)
+        on_disk = [error is None] * len(changes)
+        if error is not None and len(changes) > 1:
+            left = FAILURES
+            for place, change in enumerate(changes):
+                alone = self._apply([change])
+                on_disk[place] = alone is None
+                left = FAILURES if alone is None else left - 1
+                if not left:
+                    break
+        self._judge(on_disk, error)
+        return on_disk
+
+    def _apply(self, changes: list[Change]) -> Exception | None:
         try:
             self._store.apply(changes)
-        except StorageError as error:
-            if self._healthy:  # once per outage
-                _log.error("values are not persisted: %s", error)
-            return False
-        except Exception:
-            _log.exception("a batch of %d changes was not persisted", len(changes))
-            return False
-        if not self._healthy:
-            _log.warning("values are persisted again")
-        return True
+        except Exception as error:
+            return error
+        return None
 
-    def _report(self, tickets: list[int]) -> None:
+    def _judge(self, on_disk: list[bool], error: Exception | None) -> None:
+        """Say what went wrong, or that nothing does any more."""
+        healthy = any(on_disk)
+        trace = None if isinstance(error, StorageError) else error  # anything else is a fault of ours
+        if not all(on_disk) and (healthy or self._healthy):  # an outage is logged once
+            _log.error("%d values are not persisted: %s", on_disk.count(False), error, exc_info=trace)
+        elif healthy and not self._healthy:
+            _log.warning("values are persisted again")
+        self._healthy = healthy
+
+    def _report(self, tickets: list[int | None], on_disk: bool) -> None:
+        asked = [ticket for ticket in tickets if ticket is not None]
+        if not asked:
+            return
         try:
-            self._committed(tickets, self._healthy)
+            self._committed(asked, on_disk)
         except Exception:
             _log.exception("the callback for committed values failed")
 
