@@ -27,7 +27,6 @@ from dna_dht.core.services import Services
 from dna_dht.core.stored_value import Change, Refreshed, Stored
 from dna_dht.core.timers import Timer
 from dna_dht.core.value_types import type_of
-from dna_dht.wire.address import Address
 from dna_dht.wire.infohash import ZERO, InfoHash
 from dna_dht.wire.messages import Reply, Update
 from dna_dht.wire.query import Query
@@ -201,7 +200,7 @@ class ListenOperation:
             if node not in served:
                 if not node.has_token(now):
                     continue
-                socket_id = self._services.requests.open_socket(self.on_update)
+                socket_id = self._services.requests.open_socket(node, self.on_update)
                 subscription = _Subscription(lookup, node, socket_id)
                 self._subscriptions[socket_id] = subscription
                 node.held += 1
@@ -318,11 +317,9 @@ class ListenOperation:
 
     # -- being told
 
-    def on_update(self, update: Update, source: Address) -> bool:
-        """A serving node reports a change; False if *source* is not the node of this subscription."""
-        subscription = self._subscriptions.get(update.socket_id)
-        if subscription is None or subscription.node.address != source:
-            return False
+    def on_update(self, update: Update) -> None:
+        """A serving node reports a change."""
+        subscription = self._subscriptions[update.socket_id]
         node = subscription.node
         if update.token:
             node.got_token(update.token, self._services.ctx.now.mono)
@@ -333,7 +330,6 @@ class ListenOperation:
             self._on_refreshed(value_id, node.id)
         for value_id in update.expired:
             self._on_expired(value_id, node.id)
-        return True
 
     def on_local_change(self, change: Change) -> None:
         """Our own store changed under the key."""

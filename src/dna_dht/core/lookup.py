@@ -12,6 +12,11 @@ the next one behind it is asked in its place (hedging); a late answer brings it 
 first eight candidates that are neither FAILED nor slow. The lookup is *settled* when all targets have
 answered: then they are the closest live nodes.
 
+Who may be a candidate: of one /24 or /48 the PER_SUBNET nearest that are alive, as long as there are eight
+others; the rest waits aside (*crowded*). Whoever is nearer takes the place of a farther one of its subnet, so
+the outcome does not depend on the order in which nodes are heard of. When candidates fail or turn slow and
+fewer than eight are left, the node cache is asked again.
+
 How many at once: all eight when they are probably the right ones (Overlay.is_dense), or when the nearest
 candidate has answered and nothing nearer turned up; before that ALPHA, so that early waves do not flood nodes
 that are far away.
@@ -23,7 +28,7 @@ inside `ask`.
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dna_dht.core.context import CoreContext
 from dna_dht.core.overlay import Overlay
@@ -43,16 +48,22 @@ NEW, ASKED, ANSWERED, FAILED = range(4)
 class Candidate:
     """One node as this lookup sees it."""
 
-    __slots__ = ("distance", "node", "slow", "state")
+    __slots__ = ("distance", "net", "node", "slow", "state")
 
-    def __init__(self, node: RemoteNode, distance: int) -> None:
+    def __init__(self, node: RemoteNode, distance: int, net: str) -> None:
         self.node = node
         self.distance = distance
+        self.net = net  # its subnet; "" if it is private and need not share places with others
         self.state = NEW
         self.slow = False
 
     def __lt__(self, other: "Candidate") -> bool:
         return self.distance < other.distance
+
+    @property
+    def live(self) -> bool:
+        """It answered, or may yet answer in time."""
+        return not (self.state == FAILED or self.slow or (self.state == NEW and self.node.expired))
 
 
 class Lookup:
@@ -73,27 +84,21 @@ class Lookup:
         self._ask = ask
         self._number = int.from_bytes(key, "big")
         self._known: set[InfoHash] = set()
-        self._subnets: Counter[str] = Counter()
-        self._crowded: list[RemoteNode] = []  # more than PER_SUBNET of one subnet: asked if others run out
+        self._nets: Counter[str] = Counter()  # nodes heard of, by subnet
+        self._crowded: list[Candidate] = []  # nearest first; set aside because of their subnet
         self._asked = 0
         self._remembered = False
         self.candidates: list[Candidate] = []
         seeds = overlay.closest(key, SEARCH_NODES)
         self.confident = overlay.is_settled(key, seeds)
         self.wide = self.confident or overlay.is_dense(key, seeds)
-        for node in seeds:
-            self._add(node)
+        self._take(seeds)
 
     # -- going on
 
     def step(self) -> None:
         """Ask whoever is next."""
         targets = self.targets()
-        if len(targets) < TARGET_NODES and self._crowded:
-            crowded, self._crowded = self._crowded, []
-            for node in crowded:
-                self._list(node)
-            targets = self.targets()
         limit = TARGET_NODES
         if not self.wide and targets and targets[0].state != ANSWERED:
             limit = ALPHA
@@ -113,21 +118,20 @@ class Lookup:
         candidate.slow = False
         nodes = reply.nodes4 if self.overlay.family == 4 else reply.nodes6
         if nodes:
-            for node in self.overlay.on_nodes(nodes, candidate.node):
-                self._add(node)
+            self._take(self.overlay.on_nodes(nodes, candidate.node))
             self._trim()
-        if not self._remembered and self.settled:
-            self._remembered = True
-            self.overlay.remember_surroundings(self.key)
+        self._remember()
 
     def slow(self, candidate: Candidate) -> None:
         """*candidate* missed its first retry."""
         if candidate.state == ASKED:
             candidate.slow = True
+            self._replace()
 
     def failed(self, candidate: Candidate) -> None:
         """*candidate* will not answer any more."""
         candidate.state = FAILED
+        self._replace()
 
     # -- questions
 
@@ -135,11 +139,7 @@ class Lookup:
         """The closest candidates that are neither failed nor slow, at most eight."""
         found = []
         for candidate in self.candidates:
-            if (
-                candidate.state != FAILED
-                and not candidate.slow
-                and not (candidate.state == NEW and candidate.node.expired)
-            ):
+            if candidate.live:
                 found.append(candidate)
                 if len(found) == TARGET_NODES:
                     break
@@ -153,38 +153,84 @@ class Lookup:
 
     @property
     def stuck(self) -> bool:
-        """Nothing is under way and nobody is left to ask."""
+        """Nothing is under way and nobody is left who might be asked."""
+        exhausted = self._asked >= MAX_ASKED
         return not any(
-            candidate.state == ASKED or (candidate.state == NEW and not candidate.node.expired)
+            candidate.state == ASKED
+            or (candidate.state == NEW and not exhausted and not candidate.node.expired)
             for candidate in self.candidates
         )
 
     # -- inside
 
-    def _add(self, node: RemoteNode) -> None:
-        if node.id in self._known or node.client:
-            return
-        host = node.address[0]
-        if not is_private(host):
-            net = subnet(host)
-            if self._subnets[net] >= PER_SUBNET:
-                if len(self._crowded) < SEARCH_NODES:
-                    self._crowded.append(node)
-                return
-            self._subnets[net] += 1
-        self._list(node)
-
-    def _list(self, node: RemoteNode) -> None:
-        if node.id not in self._known:
+    def _take(self, nodes: Sequence[RemoteNode]) -> None:
+        """Add the new ones among *nodes* to the candidates."""
+        crowded = bool(self._crowded)
+        for node in nodes:
+            if node.id in self._known or node.client:
+                continue
             self._known.add(node.id)
-            insort(self.candidates, Candidate(node, node.number ^ self._number))
+            host = node.address[0]
+            net = "" if is_private(host) else subnet(host)
+            insort(self.candidates, Candidate(node, node.number ^ self._number, net))
+            if net:
+                self._nets[net] += 1
+                crowded = crowded or self._nets[net] > PER_SUBNET
+        if crowded:
+            self._arrange()
+
+    def _arrange(self) -> None:
+        """Choose again who is a candidate: of each subnet the nearest; if these are too few, others too."""
+        listed: list[Candidate] = []
+        aside: list[Candidate] = []
+        places: Counter[str] = Counter()
+        live = 0
+        for candidate in sorted(self.candidates + self._crowded):
+            if candidate.live:
+                if candidate.net and places[candidate.net] >= PER_SUBNET:
+                    aside.append(candidate)
+                    continue
+                places[candidate.net] += 1
+                live += 1
+            listed.append(candidate)
+        if aside and live < TARGET_NODES:
+            missing = TARGET_NODES - live
+            listed = sorted(listed + aside[:missing])
+            del aside[:missing]
+        self.candidates, self._crowded = listed, aside[:SEARCH_NODES]
+
+    def _replace(self) -> None:
+        """Somebody failed or is slow: find others to ask."""
+        if self._crowded:
+            self._arrange()
+        live = sum(candidate.live for candidate in self.candidates)
+        if live < TARGET_NODES:
+            slow = sum(candidate.slow for candidate in self.candidates)
+            self._take(self.overlay.closest(self.key, SEARCH_NODES + slow))
+        self._remember()
+
+    def _remember(self) -> None:
+        """Once settled, tell the overlay what was found."""
+        if not self._remembered:
+            targets = self.targets()
+            if targets and all(candidate.state == ANSWERED for candidate in targets):
+                self._remembered = True
+                self.overlay.remember_surroundings(self.key, radius=targets[-1].distance, nodes=len(targets))
 
     def _trim(self) -> None:
-        """Drop what lies behind the closest SEARCH_NODES live candidates and was never asked."""
+        """Drop what lies behind the closest SEARCH_NODES live candidates and was never asked; it may come
+        back.
+        """
         live = 0
         for position, candidate in enumerate(self.candidates):
-            live += candidate.state != FAILED and not candidate.slow
+            live += candidate.live
             if live >= SEARCH_NODES:
-                kept = [later for later in self.candidates[position + 1 :] if later.state != NEW]
+                kept = []
+                for later in self.candidates[position + 1 :]:
+                    if later.state != NEW:
+                        kept.append(later)
+                    else:
+                        self._known.discard(later.node.id)
+                        self._nets[later.net] -= 1
                 self.candidates[position + 1 :] = kept
                 return

@@ -8,6 +8,7 @@ tell it what answered.
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from dna_dht.core.admission import Admission
 from dna_dht.core.compose import Composer
@@ -20,14 +21,20 @@ from dna_dht.core.routing_table import HEARD_OF, REPLIED, SENT, RoutingTable
 from dna_dht.errors import DecodeError
 from dna_dht.wire.address import Address, Family, is_loopback, is_martian
 from dna_dht.wire.compact_nodes import CompactNode, pack_nodes, unpack_nodes
-from dna_dht.wire.infohash import InfoHash, common_bits
+from dna_dht.wire.infohash import ZERO, InfoHash, common_bits
 from dna_dht.wire.messages import Reply
 
 SEND_NODES = 8  # nodes named in a reply; spec 02, section 1
-MEMORY_LIFE = (
-    600.0  # seconds the closest nodes of a key count as known after a lookup; spec 02, NODE_EXPIRE_TIME
-)
+MEMORY_LIFE = 600.0  # seconds for which the outcome of a lookup holds; spec 02, NODE_EXPIRE_TIME
 SMALL_NETWORK = 16  # known nodes up to which the table is the whole network; spec 02, 25.1 item 2
+
+
+class Surroundings(NamedTuple):
+    """What a lookup found around its key: *nodes* of them up to the distance *radius*; valid *until*."""
+
+    until: float
+    radius: int
+    nodes: int
 
 
 class Overlay:
@@ -51,7 +58,7 @@ class Overlay:
         self._requests = requests
         self._composer = composer
         self._admission = admission
-        self._settled: OrderedDict[InfoHash, float] = OrderedDict()
+        self._settled: OrderedDict[InfoHash, Surroundings] = OrderedDict()
         self._joined = False  # a lookup of our own id has been completed
 
     # -- being told
@@ -94,9 +101,15 @@ class Overlay:
         found = []
         via_loopback = is_loopback(replier.address[0])
         for node_id, address in entries[:SEND_NODES]:
-            if is_loopback(address[0]) and not via_loopback and replier.family == self.family:
+            if is_loopback(address[0]) and not via_loopback:
+                if replier.family != self.family:
+                    continue  # its host in this family is unknown, and it is not our own loopback
                 address = (replier.address[0], address[1])
-            if node_id == self._ctx.node_id or is_martian(address) or self._admission.is_blacklisted(address):
+            if (
+                node_id in (self._ctx.node_id, ZERO)
+                or is_martian(address)
+                or self._admission.is_blacklisted(address)
+            ):
                 continue
             node = self.cache.seen(node_id, address, confirmed=False)
             if node.client:
@@ -144,13 +157,17 @@ class Overlay:
     def is_settled(self, key: InfoHash, seeds: Sequence[RemoteNode]) -> bool:
         """Whether *seeds*, the closest nodes we know, are the closest there are, as far as lookups can tell.
 
-        True after a lookup of the key within 10 minutes, and in a network so small that all of it is in the
-        table, once we have looked up ourselves (spec 02, 25.1 items 3 and 4).
+        True after a lookup of the key within 10 minutes, as long as most of those it found are alive, and in
+        a network so small that all of it is in the table, once we have looked up ourselves (spec 02, 25.1
+        items 3 and 4).
         """
         now = self._ctx.now.mono
-        until = self._settled.get(key)
-        if until is not None and until > now:
-            return True
+        found = self._settled.get(key)
+        if found is not None and found.until > now:
+            number = int.from_bytes(key, "big")
+            left = sum(node.number ^ number <= found.radius for node in seeds[:SEND_NODES])
+            if 2 * left > found.nodes:
+                return True
         if not self._joined or self.table.size > SMALL_NETWORK or not seeds:
             return False
         return all(node.is_good(now) for node in seeds[:SEND_NODES])
@@ -161,10 +178,10 @@ class Overlay:
             return self.table.size <= SMALL_NETWORK
         return common_bits(seeds[SEND_NODES - 1].id, key) >= self.table.depth
 
-    def remember_surroundings(self, key: InfoHash) -> None:
-        """A lookup of *key* found its closest nodes."""
+    def remember_surroundings(self, key: InfoHash, *, radius: int, nodes: int) -> None:
+        """A lookup of *key* found the closest nodes, so many, all within the distance *radius*."""
         settled = self._settled
-        settled[key] = self._ctx.now.mono + MEMORY_LIFE
+        settled[key] = Surroundings(self._ctx.now.mono + MEMORY_LIFE, radius, nodes)
         settled.move_to_end(key)
         self._joined |= key == self._ctx.node_id
         if len(settled) > self._ctx.config.limits.searches:

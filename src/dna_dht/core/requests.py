@@ -7,11 +7,14 @@ asked (spec 01, 12.3 and 17 #1).
 Waiting. The first wait follows the node's measured round trip (spec 02, 25.1 item 7) and doubles with each
 attempt. A node is given up after at least MIN_ATTEMPTS attempts and MIN_PATIENCE seconds; the reference's
 fixed 1 s is never exceeded by the first wait. Puts wait longer, for their answer comes after a signature
-check at the other end, which takes its time
-under load: the measured delay of recent puts is the floor.
+check at the other end, which takes its time under load: the measured delay of recent puts is the floor. A
+silent node expires once, however many of its requests stay unanswered.
 
 Answers in parts. While parts keep arriving the request only watches. When the stream pauses with holes left,
-the request is sent again under the same id; the answers merge in the reassembly (spec 02, 25.1 item 8).
+the request is sent again under the same id; the answers merge in the reassembly (spec 02, 25.1 item 8). A
+pause that goes on makes the repetitions rarer; when the reassembly gives the message up, the rules of a
+silent node apply. An answer that takes longer than STREAM_PATIENCE to arrive counts as slow: whoever waits
+may ask another node, so that nobody is held up by a trickle.
 
 Requests to one node are paced below the rate limit of the reference (1,024 a second and source), and a burst
 of parts is spread so that it fits into the receiver's buffer.
@@ -38,6 +41,7 @@ MAX_FIRST_WAIT = 1.0  # seconds; spec 02, section 1, MAX_RESPONSE_TIME
 QUIET_FLOOR = 0.03  # seconds of silence in a stream of parts that count as a pause
 MAX_RESUMES = 10  # requests repeated because of holes in their answer
 MAX_STREAM_TIME = 9.5  # seconds; the receiver of parts forgets them after 10 (spec 01, 11.3)
+STREAM_PATIENCE = 1.0  # seconds until an answer whose parts still arrive counts as slow; as MAX_FIRST_WAIT
 PACE = 1 / 900  # seconds between requests to one node, on average; spec 02, S-5
 PACE_BURST = 0.25  # seconds of PACE that may be used at once
 EXPIRED = 0  # the "code" of a request that got no answer at all
@@ -103,7 +107,7 @@ class Requests:
         self._ctx = ctx
         self._reassembly = reassembly
         self._open: dict[int, Request] = {}
-        self._sockets: dict[int, Callable[[Update, Address], bool]] = {}
+        self._sockets: dict[int, tuple[RemoteNode, Callable[[Update], None]]] = {}
         self._counter = ctx.rng.randrange(1, 2**32)
         self._put_delay = PUT_FLOOR / 3  # smoothed seconds from put to answer
 
@@ -125,7 +129,7 @@ class Requests:
             build: makes the datagrams from the transaction id.
             on_reply: gets the answer, complete with its values.
             on_failed: gets the error code of the answer, or EXPIRED.
-            on_slow: told once, when the first wait is over without an answer.
+            on_slow: told once, when the first wait is over without an answer, or the answer takes long.
         """
         tid = self._new_id()
         request = Request(kind, tid, node, node.address, build(tid), on_reply, on_failed, on_slow)
@@ -156,22 +160,29 @@ class Requests:
         if request.open:
             self._close(request)
 
-    def open_socket(self, serve: Callable[[Update, Address], bool]) -> int:
-        """A socket id for a listener, unique among open requests and sockets.
+    def open_socket(self, node: RemoteNode, serve: Callable[[Update], None]) -> int:
+        """A socket id for a listener at *node*, unique among open requests and sockets.
 
-        *serve* gets the updates that carry it, and says whether their source was right.
+        *serve* gets the updates from *node* that carry it.
         """
         socket_id = self._new_id()
-        self._sockets[socket_id] = serve
+        self._sockets[socket_id] = (node, serve)
         return socket_id
 
     def close_socket(self, socket_id: int) -> None:
         self._sockets.pop(socket_id, None)
 
+    def has_socket(self, socket_id: int, source: Address) -> bool:
+        """Whether *socket_id* is open for the node at *source*."""
+        socket = self._sockets.get(socket_id)
+        return socket is not None and socket[0].address == source
+
     def serve_socket(self, update: Update, source: Address) -> bool:
         """Hand an update to the socket it is for; False if there is none or the source is wrong."""
-        serve = self._sockets.get(update.socket_id)
-        return serve is not None and serve(update, source)
+        if not self.has_socket(update.socket_id, source):
+            return False
+        self._sockets[update.socket_id][1](update)
+        return True
 
     # -- being told
 
@@ -190,7 +201,7 @@ class Requests:
         if node is not None:
             measured = request.attempts == 1 and not request.resumes and not reply.values
             if request.kind == "put":
-                self._put_delay += (now - request.sent_at - self._put_delay) / 8
+                self._put_delay += (now - request.first_sent - self._put_delay) / 8
                 measured = False
             node.replied(now, now - request.sent_at if measured else None)
         self._close(request)
@@ -208,11 +219,6 @@ class Requests:
         for request in [request for request in self._open.values() if request.address == address]:
             if request.open:
                 self._give_up(request)
-
-    def drop_all(self) -> None:
-        """Cancel everything, telling nobody: the node stops."""
-        for request in list(self._open.values()):
-            self._close(request)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -255,41 +261,47 @@ class Requests:
     def _on_timer(self, request: Request) -> None:
         now = self._ctx.now.mono
         progress = self._reassembly.last_progress(request.address, request.tid)
-        if progress is not None and now - request.first_sent < MAX_STREAM_TIME:
-            self._watch_stream(request, progress)
-            return
-        if request.attempts == 1 and request.on_slow is not None:
-            if request.node is not None:
-                request.node.slow = True
-            request.on_slow()
+        streams = progress is not None and now - request.first_sent < MAX_STREAM_TIME
+        if request.on_slow is not None and not (streams and now - request.first_sent < STREAM_PATIENCE):
+            self._tell_slow(request, request.on_slow)
             if not request.open:
                 return
-        if request.attempts >= MIN_ATTEMPTS and now - request.first_sent >= MIN_PATIENCE:
+        if progress is not None and streams:
+            self._watch_stream(request, progress)
+        elif request.attempts >= MIN_ATTEMPTS and now - request.first_sent >= MIN_PATIENCE:
             self._give_up(request)
-            return
-        request.wait *= 2
-        self._attempt(request)
+        else:
+            request.wait *= 2
+            self._attempt(request)
+
+    def _tell_slow(self, request: Request, on_slow: Callable[[], None]) -> None:
+        request.on_slow = None
+        if request.node is not None:
+            request.node.slow = True
+        on_slow()
 
     def _watch_stream(self, request: Request, progress: float) -> None:
         """Parts of the answer have arrived: wait for more, or ask for the missing ones."""
         now = self._ctx.now.mono
-        node = request.node
-        quiet = max(QUIET_FLOOR, 2 * (node.srtt or 0.0) if node is not None else 0.0)
-        deadline = max(progress, request.sent_at) + quiet
-        if now < deadline:
-            request.timer = self._ctx.timers.at(deadline, partial(self._on_timer, request))
-        elif request.resumes < MAX_RESUMES:
+        srtt = request.node.srtt if request.node is not None else None
+        quiet = max(QUIET_FLOOR, 2 * (srtt or 0.0))
+        moving = progress >= request.sent_at
+        due = progress + quiet if moving else request.sent_at + request.wait
+        if now < due:
+            request.timer = self._ctx.timers.at(due, partial(self._on_timer, request))
+            return
+        request.wait = 2 * (quiet if moving else request.wait)
+        if request.resumes < MAX_RESUMES:
             request.resumes += 1
-            request.wait = 2 * quiet
             self._ctx.counters.events["answer resumed"] += 1
             self._attempt(request)
         else:
-            self._give_up(request)
+            request.timer = self._ctx.timers.at(now + request.wait, partial(self._on_timer, request))
 
     def _give_up(self, request: Request) -> None:
         node = request.node
         self._close(request)
-        if node is not None:
+        if node is not None and not node.expired:
             node.timed_out()
             self._ctx.counters.events["node expired"] += 1
             self.on_node_expired(node)
