@@ -86,11 +86,11 @@ async def test_a_damaged_store_gives_what_it_has_and_its_error() -> None:
     for failure, says in ((StorageError("damaged"), "damaged"), (KeyError("odd"), "odd")):
         slices.clear()
         mailbox = Mailbox(asyncio.get_running_loop())
-        restorer = Restorer(Rows(SLICE, failure), mailbox, slices.append)
+        restorer = Restorer(Rows(SLICE + 1, failure), mailbox, slices.append)
         restorer.start()
         await finish(restorer)
         restorer.stop()
         mailbox.close()
 
-        assert [len(piece) for piece in slices] == [SLICE]
+        assert [len(piece) for piece in slices] == [SLICE, 1]
         assert says in str(restorer.error)

@@ -60,13 +60,10 @@ from dna_dht.wire.query import Query
 from dna_dht.wire.value import Value
 
 STOP_LIMIT = 10.0  # seconds that stopping may take; reliability, T31
-HAND_OVER_LIMIT = 6.0  # seconds of it in which the core may hand over its copies
 HAND_OVER_PATIENCE = 1.5  # seconds without progress after which it may no longer
 HAND_OVER_LOOK = 0.02  # seconds between two looks whether it has
 FLUSH_LIMIT = 3.0  # seconds of it for what waits for the disk
-LOAD_LIMIT = (
-    1.5  # seconds that loading may delay the first answer; a server serves within 2 s, reliability G9
-)
+LOAD_LIMIT = 1.0  # seconds that loading may delay the first answer; of two, reliability G9
 PURGE_PERIOD = 86_400.0  # seconds between two purges of the store; spec 04, 13.5
 IMPORT_SLICE = 100  # stored values of a state file handed to the core at once: about 2 ms
 
@@ -478,8 +475,13 @@ class Host:
             self._restorer.stop()
 
     async def _hand_over(self) -> None:
-        """Give the core time to bring its copies to others, as long as somebody answers."""
+        """Give the core time to bring its copies to others, as long as somebody answers.
+
+        With a store they stay on disk, and what renewal has under way does not matter any more.
+        """
         self._driver.call(self._core.shutdown)
+        if self.config.store is not None:
+            return
         started = progress = self._loop.time()
         left = self._core.handing_over
         while left:
@@ -487,7 +489,7 @@ class Host:
             now, before, left = self._loop.time(), left, self._core.handing_over
             if left != before:
                 progress = now
-            if now > min(started + HAND_OVER_LIMIT, progress + HAND_OVER_PATIENCE):
+            if now > min(started + self.config.hand_over_timeout, progress + HAND_OVER_PATIENCE):
                 _log.info("%d copies were not handed over", left)
                 return
 

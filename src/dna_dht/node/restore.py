@@ -8,7 +8,6 @@ database costs neither memory nor answers. The core verifies what it is given be
 import asyncio
 import logging
 from collections.abc import Callable
-from itertools import islice
 from threading import Semaphore, Thread
 
 from dna_dht.errors import StorageError
@@ -55,19 +54,28 @@ class Restorer:
 
     def _load(self) -> None:
         """The life of the thread."""
+        piece: list[Row] = []
+        failure: StorageError | None = None
         try:
-            rows = self._store.load_all()
-            while piece := list(islice(rows, SLICE)):
-                self._room.acquire()
+            for row in self._store.load_all():
+                piece.append(row)
+                if len(piece) == SLICE:
+                    self._hand_over(piece)
+                    piece = []
                 if self._stopped:
                     return
-                self._mailbox.post(self._arrived, piece)
         except StorageError as error:
-            self._mailbox.post(self._ended, error)
+            failure = error
         except Exception as error:
-            self._mailbox.post(self._ended, StorageError(f"the store failed: {error!r}"))
-        else:
-            self._mailbox.post(self._ended, None)
+            failure = StorageError(f"the store failed: {error!r}")
+        if piece:  # what was read before a failure is as good as the rest
+            self._hand_over(piece)
+        self._mailbox.post(self._ended, failure)
+
+    def _hand_over(self, piece: list[Row]) -> None:
+        self._room.acquire()
+        if not self._stopped:
+            self._mailbox.post(self._arrived, piece)
 
     def _arrived(self, pieces: list[list[Row]]) -> None:
         for piece in pieces:
