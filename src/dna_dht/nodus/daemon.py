@@ -86,8 +86,10 @@ def identity_base(persistence_path: Path) -> Path:
 
 def _node_config(config: NodusConfig) -> NodeConfig:
     """Settings of the node, with its database open and its identity loaded or made."""
-    path, store, identity = config.persistence_path, None, NodeIdentity.generate()
-    if path is not None:
+    path, store = config.persistence_path, None
+    if path is None:
+        identity = NodeIdentity.generate()
+    else:
         make_private_directory(path.parent)
         store = SqliteStore(database_path(path))
         try:
