@@ -3,6 +3,7 @@ import json
 import logging
 import stat
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from dna_dht.crypto import identity_files
 from dna_dht.crypto.certificate import Certificate
 from dna_dht.crypto.identity import NodeIdentity
 from dna_dht.crypto.identity_files import IdentityFiles
+from dna_dht.crypto.private_files import write_private
 from dna_dht.errors import ConfigError, CryptoError, StorageError
 
 PATH = Path(__file__).parents[1] / "vectors" / "crypto-node-identity.json"
@@ -99,6 +101,26 @@ def test_a_save_killed_between_files_leaves_nothing_or_an_identity(
 
     assert files.load(NOW) == (ALICE if written else None)
     assert names(files) == ({".seed", ".dsa", ".pub", ".cert"} if written else set())
+
+
+def test_two_processes_that_start_together_get_the_same_identity(
+    files: IdentityFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[NodeIdentity] = []
+    other = threading.Thread(target=lambda: made.append(IdentityFiles(files.base).load_or_create(NOW)))
+
+    def write(path: Path, data: bytes) -> None:
+        if other.ident is None:  # the moment before the first file is there
+            other.start()
+            other.join(0.05)
+        write_private(path, data)
+
+    monkeypatch.setattr(identity_files, "write_private", write)
+    made.append(files.load_or_create(NOW))
+    other.join(10.0)
+
+    assert made == [files.load(NOW)] * 2
+    assert names(files) == {".seed", ".dsa", ".pub", ".cert"}
 
 
 def test_saving_again_completes_and_never_replaces_another_identity(files: IdentityFiles) -> None:

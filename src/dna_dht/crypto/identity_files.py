@@ -24,6 +24,7 @@ from dna_dht.crypto.expanded_key import EXPANDED_SIZE, belongs_to, expand
 from dna_dht.crypto.identity import NodeIdentity
 from dna_dht.crypto.mldsa import PUBLIC_KEY_SIZE, SEED_SIZE
 from dna_dht.crypto.private_files import (
+    directory_held,
     make_private_directory,
     read_file,
     read_secret,
@@ -48,7 +49,7 @@ class _Found:
 
 
 class IdentityFiles:
-    """The identity files of one node. Not for concurrent use; times are Unix seconds."""
+    """The identity files of one node. Processes that use the same ones take turns; times are Unix seconds."""
 
     def __init__(self, base: Path, *, fix_permissions: bool = False) -> None:
         """Files beside *base*, a path without suffix.
@@ -70,23 +71,18 @@ class IdentityFiles:
             CryptoError: the files are damaged, or hold only an expanded key. They are left as they are.
             StorageError: a file cannot be read.
         """
-        found = self._examine()
-        if not found.present:
-            return None
-        self._refuse_expanded(found)
-        if found.identity is None:
-            raise CryptoError(
-                f"the identity files {self.base}.* are damaged or do not belong together:"
-                " restore them from a backup, or move them away to start with a new identity"
-            )
-        try:
-            self._set_aside(found.bad, now)
-            self._complete(found.identity, now)
-        except (
-            StorageError
-        ) as error:  # the identity itself is sound: a read-only directory must not stop a node
-            _log.warning("identity files are incomplete: %s", error)
-        return found.identity
+        with directory_held(self.base.parent):
+            found = self._examine()
+            if not found.present:
+                return None
+            self._refuse_expanded(found)
+            if found.identity is None:
+                raise CryptoError(
+                    f"the identity files {self.base}.* are damaged or do not belong together:"
+                    " restore them from a backup, or move them away to start with a new identity"
+                )
+            self._mend(found.identity, found.bad, now)
+            return found.identity
 
     def load_or_create(self, now: int) -> NodeIdentity:
         """The identity in the files; a new one, saved, if there is none or they are damaged (moved aside).
@@ -96,26 +92,38 @@ class IdentityFiles:
             CryptoError: the files hold only an expanded key.
             StorageError: a file cannot be read, moved or written; nothing was overwritten.
         """
-        found = self._examine()
-        self._refuse_expanded(found)
-        if found.identity is not None:
-            return self.load(now) or found.identity
-        self._set_aside(found.present, now)
-        identity = NodeIdentity.generate()
-        self.save(identity, now)
-        return identity
+        make_private_directory(self.base.parent)
+        with directory_held(self.base.parent):
+            found = self._examine()
+            self._refuse_expanded(found)
+            if found.identity is not None:
+                self._mend(found.identity, found.bad, now)
+                return found.identity
+            self._set_aside(found.present, now)
+            identity = NodeIdentity.generate()
+            self._complete(identity, now)
+            return identity
 
     def save(self, identity: NodeIdentity, now: int) -> None:
         """Write *identity*; the directory is created (0700) if missing. Never replaces another identity.
 
         Raises StorageError if files of another or a damaged identity are in the way, or writing fails.
         """
-        found = self._examine()
-        if found.present and found.identity != identity:
-            raise StorageError(f"{self.base}.* already holds an identity: move its files away first")
         make_private_directory(self.base.parent)
-        self._set_aside(found.bad, now)
-        self._complete(identity, now)
+        with directory_held(self.base.parent):
+            found = self._examine()
+            if found.present and found.identity != identity:
+                raise StorageError(f"{self.base}.* already holds an identity: move its files away first")
+            self._set_aside(found.bad, now)
+            self._complete(identity, now)
+
+    def _mend(self, identity: NodeIdentity, bad: tuple[Path, ...], now: int) -> None:
+        """Replace *bad* and missing companions; a directory that cannot be written must not stop a node."""
+        try:
+            self._set_aside(bad, now)
+            self._complete(identity, now)
+        except StorageError as error:
+            _log.warning("identity files are incomplete: %s", error)
 
     def _examine(self) -> _Found:
         seed = read_secret(self.seed, SEED_SIZE + 1, fix_permissions=self._fix_permissions)

@@ -2,11 +2,15 @@
 
 Writing: a temporary file beside the target, created exclusively with mode 0600 whatever the umask says,
 filled, synced, renamed over the target, and the directory synced. A process killed at any step leaves
-the old file or the new one, and at most a ``.new`` file, which the next write replaces.
+the old file or the new one, and at most a ``.new`` file, which the next write replaces. Processes that may
+write the same files take turns (:func:`directory_held`).
 """
 
+import contextlib
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from dna_dht.errors import ConfigError, StorageError
@@ -31,6 +35,8 @@ def write_private(path: Path, data: bytes) -> None:
         temporary.rename(path)
         sync_directory(path.parent)
     except OSError as error:
+        with contextlib.suppress(OSError):  # half a file would only fill a full disk
+            temporary.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
@@ -66,9 +72,29 @@ def set_aside(path: Path, now: int) -> Path:
 def make_private_directory(path: Path) -> None:
     """Create *path* and its parents, mode 0700, if missing; StorageError if that fails."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (*reversed(path.parents), path):
+            each.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot create the directory {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def directory_held(path: Path) -> Iterator[None]:
+    """Others that ask for the directory *path* wait meanwhile, in this process or another.
+
+    Without effect if there is no such directory, or on a file system that has no locks.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:  # whoever goes on to use it says why
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # gives the lock back
 
 
 def sync_directory(path: Path) -> None:
@@ -94,8 +120,7 @@ def _read(path: Path, limit: int, *, secret: bool, fix_permissions: bool) -> byt
         if secret and mode & _OTHERS:
             if not fix_permissions:
                 raise ConfigError(
-                    f"{path} holds a secret key and other users may access it:"
-                    f" run with --fix-permissions, or 'chmod 600 {path}'"
+                    f"{path} holds a secret key and other users may access it: run 'chmod 600 {path}'"
                 )
             os.fchmod(descriptor, _PRIVATE)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
