@@ -2,9 +2,11 @@
 
 The signature library releases the interpreter lock, so threads double what two cores accept and keep the
 protocol thread free for answers. Work goes in by one queue, results come back by the node's mailbox in
-batches: 0 to 35 us per verification, where an executor costs 60 to 95. With no thread (a machine with one
-core) the work is done in the event loop, a few pieces a turn, so that datagrams are read in between.
-Source: performance, section 5.
+batches: 0 to 35 us per verification, where an executor costs 60 to 95. What one turn of the loop asks for
+goes to a thread in one piece, and a thread reports every few results, for each hand-over between threads
+costs system calls and a change of the interpreter lock. With no thread (a machine with one core) the work is
+done in the event loop, a few pieces a turn, so that datagrams are read in between. Source: performance,
+section 5.
 
 The core bounds what waits here (``Limits.verifications_pending``); the bound of the pool is a second line.
 """
@@ -24,6 +26,7 @@ from dna_dht.runtime.mailbox import Mailbox
 
 QUEUE_BOUND = 16_384  # pieces of work; the core asks for at most 5 x 1024 at once
 INLINE_BATCH = 8  # pieces per turn of the loop without threads, about 2 ms
+REPORTED = 4  # results a thread hands over together, about 1 ms
 
 Result = TypeVar("Result")
 Work = Callable[[], Any]
@@ -62,7 +65,9 @@ class VerifyPool:
         self._mailbox = mailbox
         self._on_verified = on_verified
         self._loop = loop
-        self._queue: SimpleQueue[VerifyRequested | tuple[asyncio.Future[Any], Work] | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[VerifyRequested] | tuple[asyncio.Future[Any], Work] | None]
+        self._queue = SimpleQueue()
+        self._batch: list[VerifyRequested] = []  # of this turn of the loop
         self._inline: deque[VerifyRequested | tuple[asyncio.Future[Any], Work]] = deque()
         self._inline_turn: asyncio.Handle | None = None
         self._futures: set[asyncio.Future[Any]] = set()
@@ -119,21 +124,36 @@ class VerifyPool:
 
     def _accept(self, piece: VerifyRequested | tuple[asyncio.Future[Any], Work]) -> None:
         self.waiting += 1
-        if self._threads:
+        if not self._threads:
+            self._inline.append(piece)
+            if self._inline_turn is None:
+                self._inline_turn = self._loop.call_soon(self._serve_inline)
+        elif isinstance(piece, VerifyRequested):
+            if not self._batch:
+                self._loop.call_soon(self._hand_out)
+            self._batch.append(piece)
+        else:
             self._queue.put(piece)
+
+    def _hand_out(self) -> None:
+        """Share what this turn asked for among the threads."""
+        batch, self._batch = self._batch, []
+        if self._stopped:
             return
-        self._inline.append(piece)
-        if self._inline_turn is None:
-            self._inline_turn = self._loop.call_soon(self._serve_inline)
+        share = -(-len(batch) // len(self._threads))
+        for start in range(0, len(batch), share):
+            self._queue.put(batch[start : start + share])
 
     def _serve(self) -> None:
         """The life of a thread."""
         get, post, verified = self._queue.get, self._mailbox.post, self._deliver_verified
         while (piece := get()) is not None:
-            if isinstance(piece, VerifyRequested):
-                post(verified, (piece.job, self._check(piece)))
-            else:
+            if isinstance(piece, tuple):
                 post(self._deliver_done, _done(piece))
+                continue
+            for start in range(0, len(piece), REPORTED):
+                some = piece[start : start + REPORTED]
+                post(verified, [(request.job, self._check(request)) for request in some])
 
     def _serve_inline(self) -> None:
         self._inline_turn = None
@@ -147,7 +167,7 @@ class VerifyPool:
         if self._inline:
             self._inline_turn = self._loop.call_soon(self._serve_inline)
         if verified:
-            self._deliver_verified(verified)
+            self._deliver_verified([verified])
 
     def _check(self, request: VerifyRequested) -> bool:
         try:
@@ -156,7 +176,8 @@ class VerifyPool:
             _log.exception("the verifier failed")
             return False
 
-    def _deliver_verified(self, results: list[tuple[int, bool]]) -> None:
+    def _deliver_verified(self, batches: list[list[tuple[int, bool]]]) -> None:
+        results = [result for batch in batches for result in batch]
         self.waiting -= len(results)
         if not self._stopped:
             self._on_verified(results)
