@@ -25,9 +25,7 @@ def main(seed: int) -> None:
     churn = Churn(net, per_hour=0.4)
     net.run(3 * HOUR)
     left = sum(holder.alive for holder in first_holders)
-    print(
-        f"six hours later: {churn.leaves} nodes left, {churn.joins} joined; {left} of the first holders are there"
-    )
+    print(f"three hours later: {churn.leaves} nodes left, {churn.joins} joined; {left} first holders stayed")
 
     reader = net.alive()[-1]
     print(f"get: {net.get(reader, key)!r} from one of {len(net.holders(key))} holders")
