@@ -45,6 +45,7 @@ check: $(DEVELOP) ## format, lint, types, import contracts, documentation; needs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy bench examples fuzz
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n $(JOBS) tests/docs
 

@@ -1,7 +1,11 @@
 """dna-dht put and get, against a real server."""
 
 import json
+import os
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,6 +162,22 @@ def test_no_node_reachable(run: Run, command: tuple[str, ...]) -> None:
     assert result.exit_code == Exit.NO_ANSWER
     assert result.stdout == ""
     assert "no node answers: check the bootstrap addresses" in result.stderr
+
+
+def test_ctrl_c_while_waiting(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dna_dht.cli.main", "put", "-b", NOWHERE, "text:x", "-"]
+    environment = os.environ | {"XDG_CONFIG_HOME": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"data")
+        process.stdin.close()
+        assert process.stderr.readline().startswith(b"made a signing key")  # the node starts next
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == Exit.INTERRUPTED
+        assert b"Traceback" not in process.stderr.read()
 
 
 def test_an_unknown_host_name(run: Run) -> None:

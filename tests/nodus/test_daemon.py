@@ -107,6 +107,22 @@ async def test_the_files_of_a_server(tmp_path: Path) -> None:
     database.close()
 
 
+async def test_a_server_on_ipv6() -> None:
+    with ServerProcess(None, options=["--bind", "::1"]) as server:
+        assert f"DHT:   [::1]:{server.port}" in server.lines
+        config = NodeConfig(
+            core=CoreConfig(client_mode=True, ipv4=False),
+            ipv6_host="::1",
+            bootstrap=(f"[::1]:{server.port}",),
+            identity=ME,
+        )
+        async with Node(config) as node:
+            await node.ready(WAIT)
+            key = InfoHash.of(b"over IPv6")
+            await node.put_signed(key, b"x", value_id=1, permanent=False)
+            assert [value.data for value in await node.get(key)] == [b"x"]
+
+
 async def test_a_server_in_memory_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -192,6 +208,16 @@ def test_a_database_of_another_program(tmp_path: Path) -> None:
     assert code == 3
     assert str(path) in error
     assert path.read_bytes() == before
+
+
+def test_a_database_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "state.values.db").mkdir()
+
+    code, error = start_and_fail("-p", "0", "-s", str(tmp_path / "state"))
+
+    assert code == 3
+    assert str(tmp_path / "state.values.db") in error
+    assert error.count("\n") == 1
 
 
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """dna-dht: put, get and watch values of the DHT from a shell."""
 
+from typing import Any
+
 import click
 
 from dna_dht import __version__
@@ -10,6 +12,7 @@ from dna_dht.cli.commands.listen import listen
 from dna_dht.cli.commands.lookup import lookup
 from dna_dht.cli.commands.ping import ping
 from dna_dht.cli.commands.put import put
+from dna_dht.cli.failures import Exit
 
 _EPILOG = """Exit codes: 0 done, 1 error, 2 wrong usage, 3 identity unusable, 4 nothing found, 5 no answer,
 6 bad signature, 130 interrupted.
@@ -22,7 +25,17 @@ Example:
 """
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The group, with an exit code for Ctrl-C at any moment."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(Exit.INTERRUPTED) from None
+
+
+@click.group(cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="dna-dht v%(version)s")
 def main() -> None:
     """Put, get and watch values of a post-quantum DHT.

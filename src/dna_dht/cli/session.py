@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import click
-
 from dna_dht.cli.failures import Exit, Failure, failure_of
 from dna_dht.cli.options import NetworkOptions
 from dna_dht.core.config import CoreConfig
@@ -53,13 +51,8 @@ async def client(
         yield node
 
 
-def run(
-    main: Callable[[], Coroutine[Any, Any, Answer]],
-    seconds: float | None,
-    *,
-    interrupted: Exit = Exit.INTERRUPTED,
-) -> Answer:
-    """Run *main* for at most *seconds*; what goes wrong becomes a Failure, Ctrl-C the code *interrupted*."""
+def run(main: Callable[[], Coroutine[Any, Any, Answer]], seconds: float | None) -> Answer:
+    """Run *main* for at most *seconds*; what goes wrong becomes a Failure."""
 
     async def limited() -> Answer:
         async with asyncio.timeout(seconds):
@@ -67,8 +60,6 @@ def run(
 
     try:
         return asyncio.run(limited())
-    except KeyboardInterrupt:
-        raise click.exceptions.Exit(interrupted) from None
     except DhtError as error:
         raise failure_of(error) from error
     except TimeoutError as error:

@@ -68,6 +68,8 @@ async def serve(config: NodusConfig, *, minute: float = MINUTE) -> int:
     identity = node_config.identity
     assert identity is not None
     _say("[DHT] Started", f"[DHT] Node ID: {identity.node_id_text[:16]}...", *lines.running(host, node.port))
+    if os.geteuid() == 0:
+        _complain("[WARNING] Running as root, which nothing here needs: make a user for it")
     await _report(node, stop, minute)
     _say("", "Shutting down...")
     await node.stop()

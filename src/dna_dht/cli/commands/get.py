@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dna_dht.wire.value import Value
 
 
-@click.command()
+@click.command(short_help="Read the value under a key.")
 @key_argument
 @click.option("--all", "every", is_flag=True, help="All values under the key, each followed by a line break.")
 @value_id_option

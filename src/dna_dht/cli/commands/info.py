@@ -9,7 +9,7 @@ from dna_dht import __version__
 from dna_dht.cli.options import NetworkOptions, identity_option, json_option, network_options
 
 
-@click.command()
+@click.command(short_help="Show versions, your identity, the network.")
 @identity_option
 @network_options(default_timeout=15)
 @json_option

@@ -8,7 +8,7 @@ from dna_dht.cli.failures import Exit, Failure
 from dna_dht.cli.options import json_option
 
 
-@click.command()
+@click.command(short_help="Make a signing identity.")
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @json_option
 def keygen(path: Path | None, as_json: bool) -> None:

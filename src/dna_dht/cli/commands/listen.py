@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _READY_LIMIT = 15.0  # seconds to find a node when --timeout does not say
 
 
-@click.command()
+@click.command(short_help="Print changes under a key.")
 @key_argument
 @value_id_option
 @owner_option
@@ -45,6 +45,7 @@ def listen(
     Values that exist already come first, as added. Exit code 4 if --timeout ends it before anything came.
     """
     import asyncio
+    import contextlib
 
     from dna_dht.cli.session import client, run
 
@@ -72,7 +73,8 @@ def listen(
             if not seen:
                 raise Failure(f"nothing changed under {key.text} in time", Exit.NOT_FOUND) from None
 
-    run(limited, None, interrupted=Exit.OK)
+    with contextlib.suppress(KeyboardInterrupt):  # the way it is meant to end
+        run(limited, None)
 
 
 def _show(key: Key, change: "Change", as_json: bool) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dna_dht.node import Lookup
 
 
-@click.command()
+@click.command(short_help="Show who holds what under a key.")
 @key_argument
 @network_options(default_timeout=30)
 @json_option

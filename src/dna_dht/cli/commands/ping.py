@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dna_dht.node import Pong
 
 
-@click.command()
+@click.command(short_help="Ask one node for a sign of life.")
 @click.argument("address", metavar="HOST:PORT", callback=parsed(parse_endpoint))
 @network_options(default_timeout=5, bootstrap=False)
 @json_option

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PERMANENT_TTL = 365 * 86_400  # seconds; the longest life that nodes keep a value without its publisher
 
 
-@click.command()
+@click.command(short_help="Store a value under a key.")
 @key_argument
 @click.argument("data")
 @click.option(
