@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dna_dht import CoreConfig, InfoHash, Node, NodeConfig, NodeIdentity
+from dna_dht import CoreConfig, InfoHash, Node, NodeConfig, NodeIdentity, OperationTimeoutError
 from dna_dht.core.value_types import DNA_7_DAYS, DNA_30_DAYS, DNA_365_DAYS
 from dna_dht.nodus import daemon
 from dna_dht.nodus.config import NodusConfig
@@ -73,6 +74,22 @@ async def test_values_and_edits_survive_kill_9(tmp_path: Path) -> None:
         assert server.port == port
         read_back = await read(server, "year", "kept", "month", "week")
         assert read_back == [b"edited", b"as it was", b"thirty days", None]
+
+
+async def test_a_full_disk_is_not_acknowledged_and_a_disk_with_room_again_is_used(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "state") as server:
+        await put(server, {"before": b"x"}, DNA_365_DAYS)
+        _, no_limit = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (1, no_limit))
+        with pytest.raises(OperationTimeoutError):
+            await put(server, {"full": b"x"}, DNA_365_DAYS)
+        await put(server, {"week": b"needs no disk"}, DNA_7_DAYS)
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (no_limit, no_limit))
+        await put(server, {"after": b"x"}, DNA_365_DAYS)
+        server.kill()
+        server.start()
+
+        assert await read(server, "before", "after") == [b"x", b"x"]
 
 
 async def test_a_clean_stop_keeps_7_day_values_and_the_identity(tmp_path: Path) -> None:
