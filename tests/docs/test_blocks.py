@@ -8,6 +8,7 @@ replaced by free ones. Kinds of fenced blocks:
 * ``sh background``: started and left running; a following ``output`` block is waited for.
 * ``output background``: further lines of the latest background block.
 * ``python``: run as a script; ``output`` as above.
+* ``<!-- background: COMMAND -->``: a server that the reader has running already.
 * ``sh norun``, ``text``, ``toml``, ``json`` and others: shown, not run.
 
 In output ``…`` stands for anything; the lines must come in this order, others may be between.
@@ -31,6 +32,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 WAIT = 30.0  # seconds until a block must have done its work
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+UNSEEN = re.compile(r"^<!-- background: (.*) -->$", re.MULTILINE)
+RUNNING = "=== DNA Nodus v… Running ==="
 PORT = re.compile(r"(?<=127\.0\.0\.1:)\d{2,5}|(?<=-p )\d{2,5}|(?<=port=)\d{2,5}")
 
 
@@ -144,7 +147,8 @@ def story(tmp_path: Path) -> Iterator[Story]:
 def test_page_runs(page: Path, story: Story) -> None:
     latest: Background | None = None
     after_background = False
-    for language, rest, code in BLOCK.findall(with_free_ports(page.read_text())):
+    text = UNSEEN.sub(rf"```sh background\n\1\n```\n```output\n{RUNNING}\n```", page.read_text())
+    for language, rest, code in BLOCK.findall(with_free_ports(text)):
         words = rest.split()
         if "norun" in words:
             continue
