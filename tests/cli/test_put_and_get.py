@@ -208,6 +208,8 @@ def test_bootstrap_from_the_environment(
         ("get", "-b", "127.0.0.1:0", "text:x"),
         ("get", "-4", "-6", "-b", NOWHERE, "text:x"),
         ("get", "--timeout", "0", "-b", NOWHERE, "text:x"),
+        ("get", "--timeout", "nan", "-b", NOWHERE, "text:x"),
+        ("get", "--timeout", "86400.1", "-b", NOWHERE, "text:x"),
         ("get", "--colour", "text:x"),
         ("get", "--network", "elsewhere", "text:x"),
         ("put", "-b", NOWHERE, "--ttl", "1y", "text:x", "data"),

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -149,6 +150,13 @@ def network_options(
     return decorate
 
 
+def _number(context: click.Context, parameter: click.Parameter, seconds: float | None) -> float | None:
+    """Refuse "nan", which is within every range."""
+    if seconds is not None and isnan(seconds):
+        raise click.BadParameter("nan is no number of seconds")
+    return seconds
+
+
 def _bootstrap_options() -> list[Callable[[Any], Any]]:
     return [
         click.option(
@@ -185,6 +193,7 @@ def _network_options(default_timeout: float | None) -> list[Callable[[Any], Any]
             type=click.FloatRange(0, 86_400, min_open=True),
             default=default_timeout,
             show_default=True,
+            callback=_number,
             help="Seconds for the whole command.",
         ),
     ]
