@@ -10,7 +10,7 @@ from dna_dht.errors import (
     ConfigError,
     CryptoError,
     DhtError,
-    NotConnectedError,
+    NetworkError,
     OperationTimeoutError,
     StorageError,
 )
@@ -44,16 +44,12 @@ class Failure(click.ClickException):
 
 def failure_of(error: DhtError) -> Failure:
     """What the user is told about *error*: a sentence with what to check next."""
-    if isinstance(error, NotConnectedError):
-        return Failure(
-            f"no node answered ({error}): check the -b address and port, that the node there runs,"
-            " and that no firewall drops UDP",
-            Exit.NO_ANSWER,
-        )
     if isinstance(error, OperationTimeoutError):
         return Failure(
             f"too few nodes answered in time ({error}): try again, or give a longer --timeout", Exit.NO_ANSWER
         )
+    if isinstance(error, NetworkError):
+        return Failure(str(error), Exit.NO_ANSWER)
     if isinstance(error, StorageError):
         return Failure(str(error), Exit.STORAGE)
     if isinstance(error, CryptoError):
