@@ -22,7 +22,7 @@ def stored(number: int, source: str, owner: int, expires: float = 1.0, signature
         is_signed=bool(owner),
         packed=b"",
         size=0,
-        signature_digest=b"%d" % (number if signature < 0 else signature),
+        signature_start=b"%d" % (number if signature < 0 else signature),
         created=0.0,
         expires=expires,
         first_stored=0.0,
@@ -89,5 +89,5 @@ def test_no_group_ever_exceeds_its_limit(steps: list[tuple[str, int, int, int]])
             assert sum(other.source == value.source for other in remote) <= 5
             if value.is_signed:
                 assert sum(other.owner_id == value.owner_id for other in remote if other.is_signed) <= 5
-                copies = [v for v in remote if v.is_signed and v.signature_digest == value.signature_digest]
+                copies = [v for v in remote if v.is_signed and v.signature_start == value.signature_start]
                 assert len(copies) <= 4

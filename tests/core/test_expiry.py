@@ -19,7 +19,7 @@ def stored(number: int, expires: float) -> StoredValue:
         is_signed=False,
         packed=b"",
         size=0,
-        signature_digest=b"",
+        signature_start=b"",
         created=0.0,
         expires=expires,
         first_stored=0.0,

@@ -21,7 +21,7 @@ def stored(number: int, source: str, size: int, expires: float) -> StoredValue:
         is_signed=False,
         packed=b"",
         size=size,
-        signature_digest=b"",
+        signature_start=b"",
         created=0.0,
         expires=expires,
         first_stored=0.0,

@@ -47,7 +47,7 @@ class Crowd:
         self._sources.setdefault(value.source, {})[value.id] = value
         if value.is_signed:
             self._owners.setdefault(value.owner_id, {})[value.id] = value
-            self._signatures.setdefault(value.signature_digest, {})[value.id] = value
+            self._signatures.setdefault(value.signature_start, {})[value.id] = value
 
     def remove(self, value: StoredValue) -> None:
         if value.source == LOCAL:
@@ -56,14 +56,14 @@ class Crowd:
         _leave(self._sources, value.source, value.id)
         if value.is_signed:
             _leave(self._owners, value.owner_id, value.id)
-            _leave(self._signatures, value.signature_digest, value.id)
+            _leave(self._signatures, value.signature_start, value.id)
 
     def surplus(self, newcomer: StoredValue, limits: Limits) -> StoredValue | None:
         """The value that must go now that *newcomer* was added; None if no limit is exceeded."""
         if newcomer.source == LOCAL:
             return None
         if newcomer.is_signed:
-            copies = self._signatures.get(newcomer.signature_digest, {})
+            copies = self._signatures.get(newcomer.signature_start, {})
             if len(copies) > MAX_COPIES:
                 return _victim(copies.values())
             owned = self._owners.get(newcomer.owner_id, {})

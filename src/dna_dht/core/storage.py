@@ -25,7 +25,6 @@ at a key exceeds its limit; a key exists only while it holds a value. Every chan
 Sources: spec 01, 15.4-15.5; spec 02, 11-13; reliability, section 6.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum
@@ -47,7 +46,7 @@ from dna_dht.wire.value_codec import signed_bytes, unpack
 
 NEW_KEYS_PERIOD = 60.0  # seconds; reliability, section 6
 SEVEN_DAY_END = 14 * DAY  # seconds a 7-day value of a stranger can be prolonged to; reliability T33
-DIGEST_BYTES = 16
+SIGNATURE_START = 16  # bytes; enough to tell signatures apart: ML-DSA's begin with a hash
 
 
 class Verdict(Enum):
@@ -192,9 +191,7 @@ class Storage:
             is_signed=value.is_signed,
             packed=packed,
             size=size,
-            signature_digest=hashlib.sha256(value.signature).digest()[:DIGEST_BYTES]
-            if value.is_signed
-            else b"",
+            signature_start=value.signature[:SIGNATURE_START] if value.is_signed else b"",
             created=created,
             expires=expires,
             first_stored=old.first_stored if old is not None and resigned else created if restored else now,
@@ -312,7 +309,11 @@ class Storage:
             return "refused: type is never stored"
         if rule == "size" and value.size > MAX_VALUE_SIZE:
             return "refused: too large"
-        if value.is_signed and self._tombstones.newest(key, value.id, value.owner_id) > value.seq:
+        if (
+            value.is_signed
+            and len(self._tombstones)
+            and self._tombstones.newest(key, value.id, value.owner_id) > value.seq
+        ):
             return "refused: older than a value we had"
         if source != LOCAL and key not in self._shelves:
             if len(self._shelves) >= self._limits.keys:

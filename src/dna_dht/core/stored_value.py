@@ -20,7 +20,7 @@ class StoredValue(msgspec.Struct, gc=False, kw_only=True, eq=False):
         type, seq, owner_id, user_type, is_signed: as in the value; owner_id is ZERO if unsigned.
         packed: the value's canonical bytes.
         size: bytes that count against quotas (spec 01, 9.5: data, signature, user type, cypher).
-        signature_digest: first 16 bytes of SHA-256 of the signature; b"" if unsigned.
+        signature_start: first 16 bytes of the signature; b"" if unsigned.
         created: monotonic seconds of its creation, or of the last refresh.
         expires: monotonic seconds; inf: permanent.
         first_stored: monotonic seconds at which this revision came here; a re-signed copy keeps it.
@@ -38,7 +38,7 @@ class StoredValue(msgspec.Struct, gc=False, kw_only=True, eq=False):
     is_signed: bool
     packed: bytes
     size: int
-    signature_digest: bytes
+    signature_start: bytes
     created: float
     expires: float
     first_stored: float

@@ -209,4 +209,8 @@ class _Bucket:
 
 
 def _digest(owner: bytes, signature: bytes, message: bytes) -> bytes:
-    return hashlib.sha256(b"".join((owner, len(signature).to_bytes(4, "big"), signature, message))).digest()
+    digest = hashlib.sha256(owner)
+    digest.update(len(signature).to_bytes(4, "big"))
+    digest.update(signature)
+    digest.update(message)
+    return digest.digest()

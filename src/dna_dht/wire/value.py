@@ -5,9 +5,13 @@ bytes, never id, priority or key, are covered by the signature (spec 01, 9.2): a
 value under another id or key.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from dna_dht.wire.infohash import ZERO, InfoHash
+
+OWNERS = 512  # owners whose ids are remembered: 1.5 MB
 
 
 class Value(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -53,8 +57,8 @@ class Value(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def owner_id(self) -> InfoHash:
-        """The id of the owner's key, ZERO without owner. Hashes 2.5 kB at every call."""
-        return InfoHash.of(self.owner) if self.owner else ZERO
+        """The id of the owner's key, ZERO without owner."""
+        return _id_of(self.owner) if self.owner else ZERO
 
     def same_content(self, other: "Value") -> bool:
         """Whether both are the same value apart from seq, recipient and priority (spec 02, 11.1)."""
@@ -67,3 +71,8 @@ class Value(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             and self.user_type == other.user_type
             and self.signature == other.signature
         )
+
+
+@lru_cache(OWNERS)
+def _id_of(owner: bytes) -> InfoHash:
+    return InfoHash.of(owner)
