@@ -1,6 +1,7 @@
 """The client node behind a command: started on a free port, ready, and stopped whatever happens."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ async def unconnected_client(
         identity=identity,
         random_id=True,
     )
+    logging.getLogger("dna_dht.runtime.udp").setLevel(logging.ERROR)  # small socket buffers hurt servers only
     async with Node(config) as node:
         yield node
 
