@@ -30,7 +30,7 @@ def value(number: int, *, owner: int = 1, signature: bytes = b"", type: int = DN
         type=type,
         data=b"value %d" % number,
         owner=bytes([owner]) * OWNER_LENGTH,
-        signature=signature or b"signature of %d" % number,
+        signature=signature or b"%d is signed" % number,
     )
 
 
@@ -80,7 +80,7 @@ def test_a_row_is_served_after_its_check_only() -> None:
     bench.restoring.go_on()
     (job,) = bench.take()
     assert bench.data(1) == [] and bench.restoring.concerns(key(1))
-    assert job.signature == b"signature of 7"
+    assert job.signature == b"7 is signed"
     bench.answer(job)
     assert bench.data(1) == [7] and not bench.restoring.concerns(key(1)) and len(bench.restoring) == 0
 
@@ -90,7 +90,7 @@ def test_a_bad_signature_is_never_served() -> None:
     bench.add(1, value(7))
     bench.add(1, value(8))
     bench.restoring.go_on()
-    bench.finish(lambda job: job.signature != b"signature of 7")
+    bench.finish(lambda job: job.signature != b"7 is signed")
     assert bench.data(1) == [8]
     assert bench.ctx.counters.values["restored: bad signature"] == 1
 
@@ -144,7 +144,7 @@ def test_whoever_asks_is_served_first() -> None:
     background = list(bench.take())
     bench.restoring.demand(key(99), lambda: bench.told.append(bench.data(99)))
     asked = [job for job in bench.take() if job not in background]
-    assert {job.signature for job in asked} == {b"signature of %d" % number for number in (100, 1000, 1001)}
+    assert {job.signature for job in asked} == {b"%d is signed" % number for number in (100, 1000, 1001)}
     for job in asked[:2]:
         bench.answer(job)
     assert bench.told == [], "a key is answered when all its rows are through"
@@ -210,7 +210,7 @@ def test_thousands_of_rows_that_fail_at_once() -> None:
 
 def test_a_key_is_not_answered_between_two_rows_that_fail_at_once() -> None:
     bench = Bench()
-    bench.verification = Verification(bench.ctx, signature_length=len(b"signature of 8"))
+    bench.verification = Verification(bench.ctx, signature_length=len(b"8 is signed"))
     bench.restoring = Restoring(bench.ctx, bench.storage, bench.verification)
     bench.add(1, value(123_456))
     bench.add(1, value(8))
@@ -273,5 +273,5 @@ def test_the_owner_is_told_of_each_restored_value() -> None:
     bench.add(1, value(1))
     bench.add(2, value(2))
     bench.restoring.go_on()
-    bench.finish(lambda job: job.signature == b"signature of 1")
+    bench.finish(lambda job: job.signature == b"1 is signed")
     assert [stored.id for stored in bench.told] == [1]  # type: ignore[attr-defined]

@@ -1,8 +1,9 @@
 """Open requests: transaction ids, retransmission, matching of answers, expiry of silent nodes.
 
-One transaction counter serves all nodes and all listener sockets, so an answer finds its request by the id
-alone; it counts only if it comes from the address the request went to and carries the id of the node that was
-asked (spec 01, 12.3 and 17 #1).
+A transaction id is unique among all open requests and listener sockets, so an answer finds its request by the
+id alone; it counts only if it comes from the address the request went to and carries the id of the node that
+was asked (spec 01, 12.3 and 17 #1). Ids are random: else whoever is asked something could tell what others
+are asked, and answer in the name of an address that never saw the question (reliability T9, T10).
 
 Waiting. The first wait follows the node's measured round trip (spec 02, 25.1 item 7) and doubles with each
 attempt. A node is given up after at least MIN_ATTEMPTS attempts and MIN_PATIENCE seconds; the reference's
@@ -108,7 +109,6 @@ class Requests:
         self._reassembly = reassembly
         self._open: dict[int, Request] = {}
         self._sockets: dict[int, tuple[RemoteNode, Callable[[Update], None]]] = {}
-        self._counter = ctx.rng.randrange(1, 2**32)
         self._put_delay = PUT_FLOOR / 3  # smoothed seconds from put to answer
 
     # -- asking
@@ -226,10 +226,11 @@ class Requests:
     # -- inside
 
     def _new_id(self) -> int:
+        rng = self._ctx.rng
         while True:
-            self._counter = self._counter % 0xFFFFFFFF + 1
-            if self._counter not in self._open and self._counter not in self._sockets:
-                return self._counter
+            new = rng.getrandbits(32)
+            if new and new not in self._open and new not in self._sockets:
+                return new
 
     def _first_wait(self, node: RemoteNode, kind: Kind) -> float:
         wait = node.retry_after()
