@@ -322,3 +322,23 @@ async def test_failing_background_work_is_logged(caplog: pytest.LogCaptureFixtur
         await asyncio.sleep(0)
     assert "background work failed" in caplog.text
     assert "broken" in caplog.text
+
+
+async def test_a_put_reaches_all_the_closest_although_its_node_stops_after_the_quorum() -> None:
+    async with network(8) as nodes:
+        async with client_of(nodes[0], who=9) as client:
+            receipt = await client.put(KEY, b"data")
+        assert receipt.accepted < 8
+        await until(lambda: sum(node.stats()["stored_values"] for node in nodes) == 8)
+
+
+async def test_a_silent_node_does_not_delay_the_stop_for_long() -> None:
+    async with network(7) as nodes:
+        async with client_of(nodes[0], who=9) as client:
+            await client.put(OTHER_KEY, b"to know everybody", verify=True)
+            await until(lambda: good_nodes(client) == 7)
+            mute(nodes[6])
+            await client.put(KEY, b"data")
+            assert client._host.core.writing > 0
+            await asyncio.wait_for(client.stop(), PATIENCE)
+        assert client._host.core.writing > 0

@@ -49,6 +49,8 @@ async def test_waiting_ends_when_the_node_stops() -> None:
             await task
     with pytest.raises(NetworkError, match="stopped"):
         await board.wait_connected(None)
+    board.show(CONNECTED4)
+    assert not board.connected
 
 
 async def test_watchers_see_each_change_once_and_the_end() -> None:

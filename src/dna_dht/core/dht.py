@@ -349,6 +349,11 @@ class DhtCore:
         return self._bootstrap.connected
 
     @property
+    def writing(self) -> int:
+        """Requests of puts under way; a put goes on after its quorum until all closest nodes have it."""
+        return self._operations.writing
+
+    @property
     def handing_over(self) -> int:
         """Renewal requests under way."""
         return self._renewal.under_way

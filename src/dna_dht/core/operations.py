@@ -163,6 +163,11 @@ class Operations:
         return sum(map(len, self._listens.values()))
 
     @property
+    def writing(self) -> int:
+        """Requests of puts under way, also of those that are done and write on in the background."""
+        return sum(put.under_way for put in self._puts)
+
+    @property
     def announcing(self) -> int:
         return len(self._announces)
 

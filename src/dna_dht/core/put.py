@@ -97,6 +97,11 @@ class PutOperation:
         """The outcome has been told."""
         return self._done
 
+    @property
+    def under_way(self) -> int:
+        """Requests that are not answered yet."""
+        return len(self._requests)
+
     # -- asking
 
     def _ask(self, lookup: Lookup, candidate: Candidate) -> None:

@@ -61,7 +61,9 @@ from dna_dht.wire.value import Value
 
 STOP_LIMIT = 10.0  # seconds that stopping may take; reliability, T31
 HAND_OVER_PATIENCE = 1.5  # seconds without progress after which it may no longer
-HAND_OVER_LOOK = 0.02  # seconds between two looks whether it has
+WRITE_LIMIT = 2.0  # seconds of it in which puts that are done may reach the rest of the closest nodes
+WRITE_PATIENCE = 0.3  # seconds without an answer after which they may no longer
+LOOK = 0.01  # seconds between two looks whether something is over
 FLUSH_LIMIT = 3.0  # seconds of it for what waits for the disk
 LOAD_LIMIT = 1.0  # seconds that loading may delay the first answer; of two, reliability G9
 PURGE_PERIOD = 86_400.0  # seconds between two purges of the store; spec 04, 13.5
@@ -442,6 +444,7 @@ class Host:
     async def _stop(self) -> None:
         self._refuse()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._finish_writing()
         await self._hand_over()
         if self._state_file is not None:
             await self._save_state(self._state_file)
@@ -457,7 +460,7 @@ class Host:
     def _refuse(self) -> None:
         """No new operations; those under way, and everybody waiting, are told."""
         listens, operations = dict(self._listens), dict(self._operations)
-        for operation in listens:
+        for operation in (*listens, *operations):
             self.call(partial(_cancel, operation))
         self.board.close()
         self._listens.clear()
@@ -474,24 +477,32 @@ class Host:
         if self._restorer is not None:
             self._restorer.stop()
 
+    async def _finish_writing(self) -> None:
+        """Let puts that reached their quorum reach the rest of the closest nodes."""
+        await self._dwindle(lambda: self._core.writing, WRITE_LIMIT, WRITE_PATIENCE)
+
     async def _hand_over(self) -> None:
         """Give the core time to bring its copies to others, as long as somebody answers.
 
         With a store they stay on disk, and what renewal has under way does not matter any more.
         """
         self._driver.call(self._core.shutdown)
-        if self.config.store is not None:
-            return
-        started = progress = self._loop.time()
-        left = self._core.handing_over
-        while left:
-            await asyncio.sleep(HAND_OVER_LOOK)
-            now, before, left = self._loop.time(), left, self._core.handing_over
-            if left != before:
-                progress = now
-            if now > min(started + self.config.hand_over_timeout, progress + HAND_OVER_PATIENCE):
+        if self.config.store is None:
+            limit = self.config.hand_over_timeout
+            left = await self._dwindle(lambda: self._core.handing_over, limit, HAND_OVER_PATIENCE)
+            if left:
                 _log.info("%d copies were not handed over", left)
-                return
+
+    async def _dwindle(self, count: Callable[[], int], limit: float, patience: float) -> int:
+        """Wait until *count* is 0, at most *limit* seconds, *patience* of them without change; the rest."""
+        started = changed = self._loop.time()
+        left = count()
+        while left and self._loop.time() <= min(started + limit, changed + patience):
+            await asyncio.sleep(LOOK)
+            before, left = left, count()
+            if left != before:
+                changed = self._loop.time()
+        return left
 
     async def _save_state(self, file: NodeStateFile) -> None:
         state = self._core.export_state(self._clock.now())

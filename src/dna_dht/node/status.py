@@ -31,8 +31,8 @@ class StatusBoard:
         return self._closed
 
     def show(self, status: StatusChanged) -> None:
-        """The status is *status* now."""
-        if status != self._status:
+        """The status is *status* now; ignored after :meth:`close`."""
+        if status != self._status and not self._closed:
             self._status = status
             self._announce()
 
