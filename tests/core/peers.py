@@ -329,6 +329,12 @@ class World:
                 number = int.from_bytes(KEY, "big")
                 overlay.remember_surroundings(KEY, radius=found[-1].distance(number), nodes=len(found))
 
+    def held(self, peer: Peer) -> int:
+        """Who holds the node of *peer* in the cache, besides the table, which may keep it as a spare."""
+        node = peer.node
+        spares = [bucket.cached for bucket in self.overlay(peer).table.buckets()]
+        return node.held - spares.count(node)
+
     def overlay(self, peer: Peer) -> Any:
         return self.core.overlays[family_of(peer.address)]
 

@@ -2,23 +2,28 @@
 
 One node, the fastest of those probably closest, is asked for whole values; all others are asked only which
 ids and seqs they hold (*scouts*). What the scouts claim and we do not have is fetched by id, from one node at
-a time. So a hit costs one round trip, and a body is moved once.
+a time (:mod:`~dna_dht.core.claims`). So a hit costs one round trip, and a body is moved once.
 
 When it is done:
 
     first   with the first valid value
-    fresh   when a majority of the targets has answered and the highest seq any of them claimed is here
+    fresh   when a majority of the targets has answered and what they claim is here
     all     when all targets have answered (the slow ones excepted) and everything claimed is here
 
-Without any value, *first* and *fresh* also wait for all targets: an empty answer must mean something. Only
-values that verify are delivered; per (owner, id) only the highest seq. After the end the lookup still takes
-in late answers, so that the next operation on the key knows its closest nodes.
+Without any value, *fresh* also waits for all targets: an empty answer must mean something; *first* waits for
+them only until one is slow. Only values that verify are delivered; per (owner, id) only the highest seq.
+After the end the lookup still takes in late answers, so that the next operation on the key knows its closest
+nodes.
+
+Read repair (reliability T6): after *fresh* and *all*, one of the targets that claimed an older revision gets
+the newest one, as it is; the storing node decides by its usual rules.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
+from dna_dht.core.claims import UNKNOWN_ROUND_TRIP, Claims, Fetch
 from dna_dht.core.effects import GetOutcome, NodeEvidence, OperationId, ValuesFound
 from dna_dht.core.lookup import ANSWERED, FAILED, NEW, TARGET_NODES, Candidate, Lookup
 from dna_dht.core.requests import Request
@@ -27,11 +32,11 @@ from dna_dht.wire.infohash import InfoHash
 from dna_dht.wire.messages import Reply
 from dna_dht.wire.query import Field, Query
 from dna_dht.wire.value import Value
-from dna_dht.wire.value_codec import unpack
+from dna_dht.wire.value_codec import pack, unpack
 
 Strength = Literal["first", "fresh", "all"]
 
-FULL_REPLY = 16  # values in a reply that may be cut off: ask that node for its ids too; Limits.reply_values
+FULL_REPLY = 15  # values in a reply that may be cut off: 16, or as many of the largest as fit into 1 MiB
 MAX_VALUES = 1024  # values one get collects; reliability, section 6, values per key
 MAX_FETCHES = 8  # bodies under way at once
 
@@ -58,21 +63,21 @@ class GetOperation:
         self._scout = Query((Field.ID, Field.SEQ), where)
         self._whole = Query((), where)
         self._lookups: list[Lookup] = []
-        self._claims: dict[int, dict[Candidate, int]] = {}
+        self._only_id = next((wanted for field, wanted in where if field == Field.ID), None)
+        self._claims = Claims()
         self._best: dict[tuple[InfoHash, int], Value] = {}
-        self._seqs: dict[int, int] = {}  # value id -> highest seq here
-        self._tried: set[tuple[Candidate, int, int]] = set()
-        self._fetches: dict[int, Candidate] = {}  # value id -> who was asked for it
         self._body: Candidate | None = None  # the one asked for whole values
         self._body_open = False
+        self._listing = False  # it is asked for its ids too
         self._checking = 0  # values at the verifier
         self._requests: set[Request] = set()
+        self._fetching: set[Request] = set()
         self._done = False
         ctx = services.ctx
         self._timer = ctx.timers.at(ctx.now.mono + timeout, self._finish)
 
     def start(self) -> None:
-        """Look at our own store, then ask the network."""
+        """Look at our own store, then ask the network. Does nothing if it is over already."""
         services = self._services
         for stored in services.storage.find(self._key, self._whole):
             self._accept(unpack(stored.packed))
@@ -101,10 +106,9 @@ class GetOperation:
     def _ask(self, lookup: Lookup, candidate: Candidate) -> None:
         whole = candidate is self._body and not self._done
         self._body_open |= whole
-        query = self._whole if whole else self._scout
         self._send(
             candidate,
-            query,
+            self._whole if whole else self._scout,
             on_reply=partial(self._on_answer, lookup, candidate, whole),
             on_failed=partial(self._on_failed, lookup, candidate, whole),
             on_slow=partial(self._on_slow, lookup, candidate, whole),
@@ -116,8 +120,8 @@ class GetOperation:
         query: Query,
         on_reply: Callable[[Reply], None],
         on_failed: Callable[[int], None],
-        on_slow: Callable[[], None],
-    ) -> None:
+        on_slow: Callable[[], None] | None,
+    ) -> Request:
         request: Request
 
         def reply(message: Reply) -> None:
@@ -138,6 +142,7 @@ class GetOperation:
             on_slow=on_slow,
         )
         self._requests.add(request)
+        return request
 
     def _on_answer(self, lookup: Lookup, candidate: Candidate, whole: bool, reply: Reply) -> None:
         lookup.answered(candidate, reply)
@@ -145,59 +150,100 @@ class GetOperation:
             self._body_open = False
         if self._done:
             return
-        self._take(candidate, reply)
+        self._take(candidate, reply, self._whole)
         if whole and len(reply.values) >= FULL_REPLY:
-            self._ask_ids(lookup, candidate)
-        lookup.step()
-        self._check()
+            self._ask_ids(candidate)
+        self._go_on(lookup)
 
     def _on_failed(self, lookup: Lookup, candidate: Candidate, whole: bool, code: int) -> None:
         lookup.failed(candidate)
         if whole:
             self._body_open = False
-        if not self._done:
-            lookup.step()
-            self._check()
+        self._go_on(lookup)
 
     def _on_slow(self, lookup: Lookup, candidate: Candidate, whole: bool) -> None:
         lookup.slow(candidate)
         if whole:
             self._body_open = False
+        self._go_on(lookup)
+
+    def _go_on(self, lookup: Lookup) -> None:
         if not self._done:
             lookup.step()
             self._check()
 
-    def _ask_ids(self, lookup: Lookup, candidate: Candidate) -> None:
+    def _ask_ids(self, candidate: Candidate) -> None:
         """Its reply may have been cut off: learn what else it has."""
-        key = -1 - len(self._fetches)  # no value id: only marks that an answer is awaited
-        self._fetches[key] = candidate
+        self._listing = True
+
+        def listed(reply: Reply | None) -> None:
+            self._listing = False
+            if not self._done:
+                if reply is not None:
+                    self._take(candidate, reply, self._whole)
+                self._check()
+
         self._send(
             candidate,
             self._scout,
-            on_reply=partial(self._on_fetched, candidate, key),
-            on_failed=lambda code: self._on_not_fetched(key),
-            on_slow=lambda: None,
+            on_reply=listed,
+            on_failed=lambda code: listed(None),
+            on_slow=lambda: listed(None),
         )
+
+    def _fetch(self, fetch: Fetch) -> None:
+        candidate, value_id, seq = fetch
+        self._claims.begun(fetch)
+        where = self._where
+        if (Field.ID, value_id) not in where:
+            where = ((Field.ID, value_id), *where)
+        query = Query((), where)
+        request: Request
+
+        def ended(reply: Reply | None) -> None:
+            self._fetching.discard(request)
+            self._claims.ended(fetch)
+            if self._done:
+                return
+            if reply is not None:
+                self._take(candidate, reply, query)
+            if reply is None or not any(v.id == value_id and v.seq >= seq for v in reply.values):
+                self._claims.disbelieve(candidate)
+            self._check()
+
+        def slow() -> None:
+            self._claims.slow(fetch)
+            self._check()
+
+        request = self._send(
+            candidate, query, on_reply=ended, on_failed=lambda code: ended(None), on_slow=slow
+        )
+        self._fetching.add(request)
 
     # -- what came
 
-    def _take(self, candidate: Candidate, reply: Reply) -> None:
+    def _take(self, candidate: Candidate, reply: Reply, query: Query) -> None:
+        """Note what *candidate* sent in answer to *query* or to its selection of ids."""
         for value in reply.values:
-            if self._wanted(value):
-                self._claim(candidate, value.id, value.seq)
-                self._tried.add((candidate, value.id, value.seq))
-                self._check_signature(value)
+            if self._wanted(value, query):
+                self._claims.delivered(candidate, value.id, value.seq)
+                self._check_signature(candidate, value)
+            else:
+                self._claims.withdraw(candidate, value.id)
         if reply.fields is not None:
             fields = reply.fields.fields
             if Field.ID in fields and Field.SEQ in fields:
                 id_at, seq_at = fields.index(Field.ID), fields.index(Field.SEQ)
                 for row in reply.fields.rows:
                     value_id, seq = row[id_at], row[seq_at]
-                    if isinstance(value_id, int) and isinstance(seq, int) and value_id:
-                        self._claim(candidate, value_id, seq)
+                    if isinstance(value_id, int) and isinstance(seq, int) and self._may_claim(value_id):
+                        self._claims.claim(candidate, value_id, seq)
 
-    def _wanted(self, value: Value) -> bool:
-        if not self._whole.matches(value):
+    def _may_claim(self, value_id: int) -> bool:
+        return value_id == self._only_id if self._only_id is not None else value_id != 0
+
+    def _wanted(self, value: Value, query: Query) -> bool:
+        if not query.matches(value):
             self._services.ctx.counters.values["read: not asked for"] += 1
             return False
         if value.is_encrypted or not (value.is_signed or self._services.ctx.config.accept_unsigned):
@@ -205,22 +251,23 @@ class GetOperation:
             return False
         return value.id != 0
 
-    def _claim(self, candidate: Candidate, value_id: int, seq: int) -> None:
-        if value_id in self._claims or len(self._claims) < MAX_VALUES:
-            self._claims.setdefault(value_id, {})[candidate] = seq
-
-    def _check_signature(self, value: Value) -> None:
+    def _check_signature(self, candidate: Candidate, value: Value) -> None:
         known = self._best.get((value.owner_id, value.id))
-        if known is not None and known.seq >= value.seq:
+        if known is None:
+            if len(self._best) + self._checking >= MAX_VALUES:
+                self._services.ctx.counters.values["read: too many values"] += 1
+                return
+        elif known.seq >= value.seq and self._claims.has(value.id, value.seq):
             return
         if not value.is_signed:
             self._accept(value)
             return
         self._checking += 1
-        if not self._services.verification.check(value, None, partial(self._on_checked, value)):
+        then = partial(self._on_checked, candidate, value)
+        if not self._services.verification.check(value, None, then):
             self._checking -= 1
 
-    def _on_checked(self, value: Value, valid: bool) -> None:
+    def _on_checked(self, candidate: Candidate, value: Value, valid: bool) -> None:
         self._checking -= 1
         if self._done:
             return
@@ -228,108 +275,105 @@ class GetOperation:
             self._accept(value)
         else:
             self._services.ctx.counters.values["read: bad signature"] += 1
+            self._claims.disbelieve(candidate)
         self._check()
 
     def _accept(self, value: Value) -> None:
+        if self._done:
+            return
+        self._claims.came(value.id, value.seq)
         key = (value.owner_id, value.id)
         known = self._best.get(key)
         if known is not None and known.seq >= value.seq:
             return
         self._best[key] = value
-        self._seqs[value.id] = max(value.seq, self._seqs.get(value.id, -1))
         self._services.ctx.outbox.emit(ValuesFound(self._operation, (value,)))
         if self._strength == "first":
             self._finish()
 
-    # -- what is missing
-
     def _fetch_missing(self) -> bool:
         """Ask for claimed values that are not here; whether anything is still missing or on its way."""
-        missing = bool(self._fetches) or self._body_open or self._checking > 0
-        if self._body_open:
+        if self._body_open or self._checking:
             return True
-        for value_id, claims in self._claims.items():
-            if value_id in self._fetches:
-                continue
-            have = self._seqs.get(value_id, -1)
-            best: Candidate | None = None
-            best_seq = have
-            for candidate, seq in claims.items():
-                if seq < best_seq or seq <= have or (candidate, value_id, seq) in self._tried:
-                    continue
-                if best is None or seq > best_seq or _round_trip(candidate) < _round_trip(best):
-                    best, best_seq = candidate, seq
-            if best is None:
-                continue
-            missing = True
-            if len(self._fetches) >= MAX_FETCHES or self._checking:
-                continue
-            self._fetch(best, value_id, best_seq)
-        return missing
-
-    def _fetch(self, candidate: Candidate, value_id: int, seq: int) -> None:
-        self._tried.add((candidate, value_id, seq))
-        self._fetches[value_id] = candidate
-        where = self._where
-        if (Field.ID, value_id) not in where:
-            where = ((Field.ID, value_id), *where)
-        self._send(
-            candidate,
-            Query((), where),
-            on_reply=partial(self._on_fetched, candidate, value_id),
-            on_failed=lambda code: self._on_not_fetched(value_id),
-            on_slow=lambda: self._on_not_fetched(value_id),
-        )
-
-    def _on_fetched(self, candidate: Candidate, value_id: int, reply: Reply) -> None:
-        self._fetches.pop(value_id, None)
-        if not self._done:
-            self._take(candidate, reply)
-            self._check()
-
-    def _on_not_fetched(self, value_id: int) -> None:
-        self._fetches.pop(value_id, None)
-        if not self._done:
-            self._check()
+        if len(self._best) >= MAX_VALUES:
+            return False
+        missing, fetches = self._claims.plan(MAX_FETCHES)
+        for fetch in fetches:
+            self._fetch(fetch)
+        return missing or self._listing
 
     # -- the end
 
     def _check(self) -> None:
-        if self._done:
+        if self._done or self._fetch_missing():
             return
-        if self._fetch_missing():
-            return
-        if not self._lookups:
+        if all(self._enough(lookup) for lookup in self._lookups):
             self._finish()
-            return
-        for lookup in self._lookups:
-            if not (lookup.settled or lookup.stuck or self._majority(lookup)):
-                return
-        self._finish()
 
-    def _majority(self, lookup: Lookup) -> bool:
-        """Enough of the closest have answered for a fresh result."""
-        if self._strength == "all" or not self._best:
+    def _enough(self, lookup: Lookup) -> bool:
+        """As many of the closest have answered as the strength demands, or nobody is left to ask."""
+        if lookup.settled or lookup.stuck:
+            return True
+        if self._strength == "all":
             return False
         targets = lookup.targets()
         answered = sum(candidate.state == ANSWERED for candidate in targets)
-        return 2 * answered > max(len(targets), min(TARGET_NODES, len(lookup.candidates)))
+        if 2 * answered <= max(len(targets), min(TARGET_NODES, len(lookup.candidates))):
+            return False
+        return bool(self._best) or (
+            self._strength == "first" and any(candidate.slow for candidate in lookup.candidates)
+        )
 
     def _finish(self) -> None:
         if self._done:
             return
         self._done = True
         self._timer.cancel()
-        evidence = [entry for lookup in self._lookups for entry in evidence_of(lookup, self._claims)]
+        for request in self._fetching:
+            self._requests.discard(request)
+            self._services.requests.cancel(request)
+        claims = self._claims.by_id
+        evidence = [entry for lookup in self._lookups for entry in evidence_of(lookup, claims)]
+        complete = not (self._body_open or self._checking or self._listing or self._claims.plan(0)[0])
         self._on_done(
             GetOutcome(
                 values=tuple(self._best.values()),
-                conclusive=any(conclusive(lookup) for lookup in self._lookups),
+                conclusive=complete and any(conclusive(lookup) for lookup in self._lookups),
                 asked=len(evidence),
                 answered=sum(entry.answered for entry in evidence),
                 connected=bool(self._lookups),
                 evidence=tuple(evidence),
             )
+        )
+        if self._strength != "first" and self._services.ctx.config.maintenance == "renew":
+            self._repair()
+
+    def _repair(self) -> None:
+        """Give the newest revision to one of the targets that claims an older one."""
+        now = self._services.ctx.now.mono
+        targets = {candidate for lookup in self._lookups for candidate in lookup.targets()}
+        for value in self._best.values():
+            if value.is_signed:
+                for candidate, seq in self._claims.holders(value.id).items():
+                    if seq < value.seq and candidate in targets and candidate.node.has_token(now):
+                        self._put(candidate, value)
+                        return
+
+    def _put(self, candidate: Candidate, value: Value) -> None:
+        """Its creation date is known only if we store it too; otherwise its life begins again."""
+        services, node = self._services, candidate.node
+        now = services.ctx.now
+        stored = services.storage.get(self._key, value.id)
+        created = None
+        if stored is not None and stored.seq == value.seq and not stored.permanent:
+            created = max(0, int(now.unix - (now.mono - stored.created)))
+        services.ctx.counters.events["read repair"] += 1
+        services.requests.send(
+            node,
+            "put",
+            lambda tid: services.composer.put(tid, self._key, node.token, (pack(value),), created),
+            on_reply=_ignore,
+            on_failed=_ignore,
         )
 
 
@@ -359,9 +403,13 @@ def evidence_of(lookup: Lookup, claims: dict[int, dict[Candidate, int]]) -> list
 
 def _round_trip(candidate: Candidate) -> float:
     srtt = candidate.node.srtt
-    return 1.0 if srtt is None else srtt
+    return UNKNOWN_ROUND_TRIP if srtt is None else srtt
 
 
 def _fastest(candidates: list[Candidate]) -> Candidate | None:
     """The one with the shortest round trip; the nearest if none was measured."""
     return min(candidates, key=_round_trip, default=None)
+
+
+def _ignore(answer: object) -> None:
+    """Nobody waits for a repair."""
