@@ -15,7 +15,7 @@ from dna_dht.errors import (
     NotConnectedError,
     OperationTimeoutError,
 )
-from dna_dht.node import Added, Node, Updated
+from dna_dht.node import Added, Expired, Node, Updated
 from dna_dht.node import node as node_module
 from dna_dht.node.publisher import MAX_SIGNED_DATA
 from dna_dht.wire.infohash import ZERO, InfoHash
@@ -170,6 +170,15 @@ async def test_arguments_out_of_range_are_misuse(settings: dict[str, float], say
             await node.put(KEY, b"data", **settings)  # type: ignore[arg-type]
 
 
+async def test_data_is_bytes() -> None:
+    async with network(2) as nodes:
+        await nodes[0].put(KEY, memoryview(bytearray(b"data")))
+        assert (await nodes[1].get(KEY))[0].data == b"data"
+        for wrong in (5, "text", None):
+            with pytest.raises(TypeError):
+                await nodes[0].put(KEY, wrong)
+
+
 async def test_data_one_byte_too_long_names_the_limit_and_the_way_out() -> None:
     async with Node(config(who=0)) as node:
         with pytest.raises(ValueError, match=r"58286 bytes.*58287.*chunk layer"):
@@ -315,6 +324,24 @@ async def test_a_listener_sees_what_exists_what_is_added_and_what_is_edited(node
         (Updated, b"edited"),
     ]
     assert under_way(nodes[3]) == 0
+
+
+async def test_a_listener_sees_what_expires() -> None:
+    core = {"client_mode": True}
+    async with (
+        Node(config(who=0)) as server,
+        Node(config(server, who=1, core=core)) as writer,
+        Node(config(server, core=core)) as reader,
+        asyncio.timeout(PATIENCE),
+        reader.listen(KEY) as changes,
+    ):
+        await writer.put_signed(KEY, b"data", value_id=1, permanent=False)
+        assert isinstance(await anext(changes), Added)
+        server.cancel_put(KEY, 1)  # the only one that holds it
+
+        change = await anext(changes)
+        assert isinstance(change, Expired)
+        assert change.value.data == b"data"
 
 
 async def test_a_listener_can_filter(nodes: list[Node]) -> None:

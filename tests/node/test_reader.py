@@ -43,20 +43,16 @@ def test_what_most_nodes_hold_comes_first_then_the_highest_seq_then_the_owner() 
     assert reader.ranked(found) == (late, early, rare, *lonely)
 
 
-def test_values_prove_themselves() -> None:
-    reader.require_answer(outcome(Value(id=1), conclusive=False, connected=False))
-
-
 def test_nothing_is_an_answer_if_enough_nodes_said_so() -> None:
-    reader.require_answer(outcome())
+    reader.require_conclusive(outcome())
 
 
 def test_nothing_from_too_few_is_none() -> None:
     with pytest.raises(OperationTimeoutError) as raised:
-        reader.require_answer(outcome(conclusive=False, answered=3))
+        reader.require_conclusive(outcome(conclusive=False, answered=3))
     assert (raised.value.asked, raised.value.answered) == (8, 3)
 
 
 def test_nothing_from_nobody_is_no_connection() -> None:
     with pytest.raises(NotConnectedError):
-        reader.require_answer(outcome(conclusive=False, connected=False))
+        reader.require_conclusive(outcome(conclusive=False, connected=False))

@@ -1,4 +1,6 @@
+import asyncio
 import socket
+import threading
 
 import pytest
 
@@ -95,3 +97,24 @@ async def test_an_unknown_name_is_a_network_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(NetworkError, match="cannot resolve"):
         await resolve(HostPort(host, 4000))
+
+
+async def test_nobody_waits_for_a_name_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        gate.wait(5)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    resolving = asyncio.ensure_future(resolve(HostPort("slow.example", 4000)))
+    await asyncio.sleep(0)
+    resolving.cancel()
+    await asyncio.gather(resolving, return_exceptions=True)
+    (thread,) = [each for each in threading.enumerate() if each.name == "dna-dht-resolve"]
+
+    assert resolving.cancelled()
+    assert thread.daemon
+    gate.set()
+    thread.join()
+    await asyncio.sleep(0)

@@ -444,18 +444,20 @@ class Host:
     async def _stop(self) -> None:
         self._refuse()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._finish_writing()
-        await self._hand_over()
-        if self._state_file is not None:
-            await self._save_state(self._state_file)
-        self._driver.stop()
-        self.lag.stop()
-        if self._writer is not None:
-            await self._pool.run(partial(self._writer.stop, FLUSH_LIMIT))
-        self._pool.stop()
-        self._mailbox.close()
-        if self.config.store is not None:
-            self.config.store.close()
+        try:
+            await self._finish_writing()
+            await self._hand_over()
+            if self._state_file is not None:
+                await self._save_state(self._state_file)
+        finally:
+            self._driver.stop()
+            self.lag.stop()
+            if self._writer is not None:
+                await self._pool.run(partial(self._writer.stop, FLUSH_LIMIT))
+            self._pool.stop()
+            self._mailbox.close()
+            if self.config.store is not None:
+                self.config.store.close()
 
     def _refuse(self) -> None:
         """No new operations; those under way, and everybody waiting, are told."""

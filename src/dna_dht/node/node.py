@@ -177,7 +177,7 @@ class Node:
         value_type = _type_for(ttl, permanent)
         if self._config.identity is None and self._config.core.accept_unsigned:
             value_id = self._publisher.random_id() if value_id is None else value_id
-            value = Value(id=value_id, type=value_type, data=bytes(data))
+            value = Value(id=value_id, type=value_type, data=bytes(memoryview(data)))
             return await self.put_value(key, value, permanent=permanent, verify=verify)
         return await self._put_signed(key, data, value_id, value_type, permanent=permanent, verify=verify)
 
@@ -268,8 +268,10 @@ class Node:
         Cancelling stops the search and leaves nothing behind.
         """
         outcome = await self._get(key, owner, value_id, strength, timeout)
-        reader.require_answer(outcome)
-        return tuple(value for value in reader.ranked(outcome) if value.data or value.cypher)
+        values = tuple(value for value in reader.ranked(outcome) if value.data or value.cypher)
+        if not values:
+            reader.require_conclusive(outcome)
+        return values
 
     async def get_all(
         self,
@@ -283,7 +285,8 @@ class Node:
         Otherwise as :meth:`get` with the strength ``all``.
         """
         outcome = await self._get(key, owner, None, "all", timeout)
-        reader.require_answer(outcome)
+        if not outcome.values:
+            reader.require_conclusive(outcome)
         return reader.ranked(outcome)
 
     async def stream(
@@ -316,7 +319,9 @@ class Node:
                 if not search.done():
                     await news.wait()
                     news.clear()
-            reader.require_answer(search.result())
+            outcome = search.result()
+            if not outcome.values:
+                reader.require_conclusive(outcome)
         finally:
             search.cancel()
             await asyncio.wait([search])
@@ -377,7 +382,7 @@ class Node:
         """
         outcome = await self._get(key, owner, value_id, strength, timeout)
         if not outcome.connected:
-            reader.require_answer(outcome)
+            reader.require_conclusive(outcome)
         return Lookup(
             values=reader.ranked(outcome),
             conclusive=outcome.conclusive,
@@ -506,6 +511,7 @@ class Node:
     ) -> PutReceipt:
         _check_key(key)
         _check_filters(None, value_id)
+        data = bytes(memoryview(data))
         if self._config.identity is None:
             raise ConfigError(UNSIGNED)
         if len(data) > MAX_SIGNED_DATA:
@@ -516,7 +522,7 @@ class Node:
         return await self._publisher.put_signed(
             self._config.identity,
             key,
-            bytes(data),
+            data,
             value_id=value_id,
             value_type=value_type,
             permanent=permanent,

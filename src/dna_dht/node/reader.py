@@ -31,10 +31,8 @@ def ranked(outcome: GetOutcome) -> tuple[Value, ...]:
     )
 
 
-def require_answer(outcome: GetOutcome) -> None:
-    """Raise the NetworkError of an *outcome* that proves nothing; values prove themselves."""
-    if outcome.values:
-        return
+def require_conclusive(outcome: GetOutcome) -> None:
+    """Raise the NetworkError of an *outcome* that does not prove that there is nothing."""
     if not outcome.connected:
         raise NotConnectedError("the connection to the network was lost: no node could be asked")
     if not outcome.conclusive:

@@ -1,15 +1,17 @@
 """Bootstrap addresses: from what a user writes to what a socket takes.
 
 ``host:port``, ``[IPv6]:port``, a bare host or a bare IPv6 address. Names, and only they, are resolved in a
-worker thread of the loop's executor, so that a slow name server delays nothing. Sources: spec 01, section 2;
-spec 04, 2.2.
+thread of their own, so that a slow name server delays nothing, not even the end of the program. Sources:
+spec 01, section 2; spec 04, 2.2.
 """
 
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from threading import Thread
+from typing import NamedTuple, TypeVar, cast
 
 from dna_dht.errors import ConfigError, NetworkError
 from dna_dht.wire.address import Address, unmapped, unpack_ip
@@ -17,6 +19,8 @@ from dna_dht.wire.address import Address, unmapped, unpack_ip
 DEFAULT_PORT = 4000  # servers of this network; spec 01, section 20
 STOCK_PORT = 4222  # what stock OpenDHT nodes mean by no port; same
 ADDRESSES_PER_HOST = 16  # more are ignored: a name server decides their number
+
+Answer = TypeVar("Answer")
 
 
 class HostPort(NamedTuple):
@@ -74,13 +78,38 @@ async def resolve(place: HostPort, *, ipv4: bool = True, ipv6: bool = True) -> t
     """
     if (literal := _literal(place.host)) is not None:
         return _usable(place, [(literal, place.port)], ipv4=ipv4, ipv6=ipv6)
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_DGRAM)
+        found = await _in_thread(lambda: socket.getaddrinfo(place.host, place.port, type=socket.SOCK_DGRAM))
     except (socket.gaierror, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "not a valid name"
         raise NetworkError(f"cannot resolve {place.host}: {reason}") from None
     return _usable(place, ((str(name[0]), int(name[1])) for *_, name in found), ipv4=ipv4, ipv6=ipv6)
+
+
+async def _in_thread(work: Callable[[], Answer]) -> Answer:
+    """Run *work* in a thread that nobody has to wait for: not who is cancelled, not the end of the process."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Answer] = loop.create_future()
+
+    def finish(result: Answer | None, error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast(Answer, result))
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(finish, result, failure)
+
+    Thread(target=run, name="dna-dht-resolve", daemon=True).start()
+    return await future
 
 
 def _usable(place: HostPort, names: Iterable[Address], *, ipv4: bool, ipv6: bool) -> tuple[Address, ...]:
