@@ -24,7 +24,7 @@ def test_all_of_n_does_not_mean_always() -> None:
 
 
 def test_experiments_notice_when_things_go_wrong() -> None:
-    without = survival(1, nodes=20, values=10, hours=6, per_hour=2.0, policy="off")
+    without = survival(1, nodes=20, values=10, hours=3, per_hour=4.0, policy="off")
     assert without.value < 0.5
     assert without.failures
 
