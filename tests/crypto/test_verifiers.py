@@ -2,10 +2,13 @@ import ctypes
 from collections.abc import Callable
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PrivateKey
 
+from dna_dht.crypto import verifiers
 from dna_dht.crypto.mldsa import SigningKey, verify
 from dna_dht.crypto.verifiers import LiboqsVerifier, load_verifier
-from dna_dht.errors import ConfigError
+from dna_dht.errors import ConfigError, CryptoError
 
 KEY = SigningKey(b"\x21" * 32)
 SIGNATURE = KEY.sign(b"message")
@@ -52,6 +55,25 @@ class FakeLiboqs:
 
 def test_the_default_is_the_cryptography_package() -> None:
     assert load_verifier("cryptography") is verify
+
+
+def test_a_cryptography_package_without_the_algorithm_is_found_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(seed: bytes) -> None:
+        raise UnsupportedAlgorithm("ML-DSA-87 is not supported by this backend.")
+
+    monkeypatch.setattr(MLDSA87PrivateKey, "from_seed_bytes", refuse)
+    with pytest.raises(ConfigError, match="built without ML-DSA-87: install its wheel from PyPI"):
+        load_verifier("cryptography")
+    with pytest.raises(CryptoError, match="built without ML-DSA-87"):
+        SigningKey.generate()
+
+
+def test_a_default_that_takes_forgeries_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifiers, "verify", lambda owner, signature, message: True)
+    with pytest.raises(ConfigError, match="misjudges known signatures"):
+        load_verifier("cryptography")
 
 
 def test_liboqs_is_bound_with_its_types_and_agrees_with_the_default() -> None:

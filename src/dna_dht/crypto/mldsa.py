@@ -9,8 +9,10 @@ here is shared between calls.
 import secrets
 from typing import Self
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PrivateKey, MLDSA87PublicKey
+
+from dna_dht.errors import CryptoError
 
 PUBLIC_KEY_SIZE = 2592  # bytes; spec 03, section 1
 SIGNATURE_SIZE = 4627  # bytes, always exactly; spec 03, section 1
@@ -23,11 +25,19 @@ class SigningKey:
     __slots__ = ("_key", "_public", "_seed")
 
     def __init__(self, seed: bytes) -> None:
-        """The key that FIPS 204 derives from *seed*: 32 secret bytes; ValueError for another length."""
+        """The key that FIPS 204 derives from *seed*: 32 secret bytes; ValueError for another length.
+
+        Raises CryptoError if the installed ``cryptography`` was built without ML-DSA.
+        """
         if len(seed) != SEED_SIZE:
             raise ValueError(f"an ML-DSA-87 seed has {SEED_SIZE} bytes, got {len(seed)}")
         self._seed = bytes(seed)
-        self._key = MLDSA87PrivateKey.from_seed_bytes(self._seed)
+        try:
+            self._key = MLDSA87PrivateKey.from_seed_bytes(self._seed)
+        except UnsupportedAlgorithm:
+            raise CryptoError(
+                "the installed package cryptography was built without ML-DSA-87: install its wheel from PyPI"
+            ) from None
         self._public = self._key.public_key().public_bytes_raw()
 
     @classmethod

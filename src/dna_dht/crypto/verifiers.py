@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from dna_dht.crypto.mldsa import PUBLIC_KEY_SIZE, SIGNATURE_SIZE, SigningKey, verify
-from dna_dht.errors import ConfigError
+from dna_dht.errors import ConfigError, CryptoError
 
 VERIFIERS = ("cryptography", "liboqs")
 """Names :func:`load_verifier` takes."""
@@ -63,9 +63,15 @@ def load_verifier(name: str, *, open_library: Callable[[], Any] | None = None) -
     *open_library* returns the ``ctypes.CDLL`` to bind (OSError: not found); default: search the system.
 
     Raises:
-        ConfigError: unknown name; liboqs is not installed, lacks ML-DSA-87 or fails its self-test.
+        ConfigError: unknown name; the library is not installed, lacks ML-DSA-87 or fails its self-test.
     """
     if name == "cryptography":
+        try:
+            sound = _passes_self_test(verify)
+        except CryptoError as error:
+            raise ConfigError(f"verifier cryptography: {error}") from None
+        if not sound:
+            raise ConfigError("verifier cryptography: the installed library misjudges known signatures")
         return verify
     if name != "liboqs":
         raise ConfigError(f"verifier {name!r} is unknown: choose one of {', '.join(VERIFIERS)}")
