@@ -53,8 +53,8 @@ def test_total_loss_loses_everything() -> None:
     net = SimNetwork(1, loss=1.0)
     one, other = net.add(bootstrap=[]), net.add()
     assert net.ping(one, other.addresses[0]).node_id is None
-    assert net.delivered == 0
-    assert net.lost == net.sent > 0
+    assert net.internet.delivered == 0
+    assert net.internet.lost == net.internet.sent > 0
 
 
 def test_a_blocked_direction_is_silent_and_the_other_is_not() -> None:
@@ -84,10 +84,10 @@ def test_a_node_behind_a_nat_answers_only_whom_it_wrote_to() -> None:
 def test_what_does_not_fit_into_the_receive_buffer_is_lost() -> None:
     small = SimNetwork(1, faults=Faults(delay=ConstantDelay(0.01), receive_buffer=5_000, receive_rate=1e3))
     one, other = small.grow(2)
-    lost = small.lost
+    lost = small.internet.lost
     small.start_put(one, small.random_key(), small.value(bytes(40_000)))
     small.run(0.1)
-    assert small.lost > lost
+    assert small.internet.lost > lost
     assert other.alive
 
 

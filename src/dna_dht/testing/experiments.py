@@ -180,4 +180,4 @@ def _connected(net: SimNetwork) -> list[SimNode]:
 
 
 def _share(net: SimNetwork, good: int, n: int, failures: list[str]) -> Share:
-    return Share(good, n, net.events, net.sent, tuple(failures[:10]))
+    return Share(good, n, net.events, net.internet.sent, tuple(failures[:10]))

@@ -1,27 +1,19 @@
 """SimNetwork: whole nodes in one process, real datagrams between them, on a virtual clock.
 
-Everything that will happen stands in one heap, ordered by time and then by the order in which it was
-scheduled:
-
-    datagram   reaches a node that may have died meanwhile
-    timer      a node wants to be called; at most one is armed per node, an earlier one replaces it
-    action     anything else: a signature was checked, a node dies, a test wants to know
-
-Nothing else makes time pass. All chance comes from the seed: delays and losses from one generator, each
-node's own from another, the workload from a third, so that a change in one does not shift the others. Same
-seed, same bytes: :attr:`SimNetwork.digest` covers each datagram sent, with time, sender and receiver, and is
-equal on every machine and for every hash seed of the interpreter. The heap holds plain tuples, and a datagram
-costs some microseconds beside what the nodes do with it.
+Nothing makes time pass but the :class:`Agenda`: events are worked off in order, each at its moment, and each
+is followed by what a driver would do: send, tell, arm the timer. All chance comes from the seed: delays and
+losses from one generator, each node's own from another, the workload from a third, so that a change in one
+does not shift the others. Same seed, same bytes: :attr:`SimNetwork.digest` covers each datagram sent, with
+time, sender and receiver, and is equal on every machine and for every hash seed of the interpreter. The
+harness costs some microseconds per datagram beside what the nodes do with it.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
-from heapq import heappop, heappush, nsmallest
+from heapq import heappop, nsmallest
 from math import inf
 from random import Random
-from struct import Struct
 from typing import Literal
 
 from dna_dht.core.config import CoreConfig, MaintenancePolicy
@@ -35,16 +27,17 @@ from dna_dht.core.effects import (
     PersistRequested,
     PingOutcome,
     PutOutcome,
-    Transmit,
     ValuesFound,
     VerifyRequested,
 )
 from dna_dht.core.instant import Instant
 from dna_dht.core.value_types import DNA_7_DAYS
+from dna_dht.testing.agenda import Action, Agenda
 from dna_dht.testing.fake_crypto import FakeCrypto
-from dna_dht.testing.faults import DELAYS, Faults
+from dna_dht.testing.faults import Faults
+from dna_dht.testing.internet import Internet
 from dna_dht.testing.operations import SimListener, SimOperation
-from dna_dht.testing.sim_node import Endpoint, SimNode
+from dna_dht.testing.sim_node import SimNode
 from dna_dht.wire.address import Address
 from dna_dht.wire.infohash import LENGTH, InfoHash
 from dna_dht.wire.query import ANY, Query
@@ -55,11 +48,8 @@ EPOCH = 1_767_225_600.0  # Unix seconds at the same moment: 2026-01-01
 BOOTSTRAPS = 3  # nodes that everybody knows, like the production network's
 POLL = 0.1  # virtual seconds between two looks at a condition that no event announces
 STANDSTILL = 1_000_000  # events at one instant that are taken for an endless loop
-_MASK = DELAYS - 1
-_HEADER = Struct("<dIII")
 
 Strength = Literal["first", "fresh", "all"]
-_Entry = tuple[float, int, SimNode | None, bytes | None, Address | Callable[[], None] | None]
 
 
 class SimNetwork:
@@ -70,8 +60,8 @@ class SimNetwork:
         nodes: all nodes that belong to the network, also those down; churn replaces leave it.
         crypto: signs and checks for everybody.
         rng: chance for the workload; use it instead of one of your own.
+        internet: carries the datagrams, and counts them.
         events: datagrams, timers and actions worked off.
-        sent, sent_bytes, delivered, lost: datagrams.
     """
 
     def __init__(
@@ -94,23 +84,19 @@ class SimNetwork:
         """
         faults = faults or Faults()
         config = config or CoreConfig(ipv6=False)
-        self.faults = faults if loss is None else replace(faults, loss=loss)
+        faults = faults if loss is None else replace(faults, loss=loss)
         self.config = config if maintenance is None else replace(config, maintenance=maintenance)
         self.seed = seed
         self.now = START
         self.nodes: list[SimNode] = []
         self.crypto = FakeCrypto()
         self.rng = Random(f"{seed} workload")
-        self.events = self.sent = self.sent_bytes = self.delivered = self.lost = 0
+        self.events = 0
         self._chance = Random(f"{seed} network")
-        self._heap: list[_Entry] = []
-        self._scheduled = 0
-        self._endpoints: dict[Address, Endpoint] = {}
+        self._agenda = Agenda()
+        self.internet = Internet(faults, self._chance, self._agenda)
         self._joined = 0
-        self._delays = self.faults.delay.table()
-        self._blocked: list[tuple[frozenset[SimNode], frozenset[SimNode]]] = []
         self._operations: dict[tuple[int, int, OperationId], SimOperation | SimListener] = {}
-        self._trace = hashlib.blake2b(digest_size=20)
 
     # -- Nodes -----------------------------------------------------------------------------------------------
 
@@ -125,7 +111,7 @@ class SimNetwork:
         """Start one more node; it bootstraps from *bootstrap* (default: the first three nodes that run)."""
         chance = self._chance
         index, self._joined = self._joined, self._joined + 1
-        faults = self.faults
+        faults = self.internet.faults
         hidden = index >= BOOTSTRAPS and chance.random() < faults.unreachable if nat is None else nat
         node = SimNode(
             index,
@@ -137,8 +123,7 @@ class SimNetwork:
         )
         known = self.bootstraps() if bootstrap is None else bootstrap
         self.nodes.append(node)
-        for endpoint in node.endpoints:
-            self._endpoints[endpoint.address] = endpoint
+        self.internet.attach(node)
         self._start(node, known)
         return node
 
@@ -202,8 +187,7 @@ class SimNetwork:
         if node.core is not None:
             self._end(node)
         self.nodes.remove(node)
-        for endpoint in node.endpoints:
-            self._endpoints.pop(endpoint.address, None)
+        self.internet.detach(node)
 
     def alive(self) -> list[SimNode]:
         """The nodes that run."""
@@ -326,40 +310,32 @@ class SimNetwork:
             self._advance(min(self.now + POLL, deadline), None)
         return True
 
-    def at(self, time: float, action: Callable[[], None]) -> None:
-        """Call *action* at *time*, monotonic seconds."""
-        self._scheduled += 1
-        heappush(self._heap, (max(time, self.now), self._scheduled, None, None, action))
-
-    def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Call *action* in so many seconds."""
-        self.at(self.now + seconds, action)
+    def after(self, seconds: float, action: Action) -> None:
+        """Call *action* in so many seconds, at once if none."""
+        self._agenda.action(self.now + max(seconds, 0.0), action)
 
     # -- Faults on demand ------------------------------------------------------------------------------------
 
     def block(self, senders: Iterable[SimNode], receivers: Iterable[SimNode]) -> None:
         """From now on nothing of *senders* reaches *receivers*; the other direction stays as it is."""
-        self._blocked.append((frozenset(senders), frozenset(receivers)))
+        self.internet.block(senders, receivers)
 
     def partition(self, one: Iterable[SimNode], other: Iterable[SimNode]) -> None:
         """Cut the network in two."""
-        one, other = frozenset(one), frozenset(other)
-        self._blocked += [(one, other), (other, one)]
+        one, other = list(one), list(other)
+        self.internet.block(one, other)
+        self.internet.block(other, one)
 
     def heal(self) -> None:
         """Undo every :meth:`block` and :meth:`partition`."""
-        self._blocked.clear()
-
-    def set_faults(self, faults: Faults) -> None:
-        """Change the weather; nodes keep their NAT and their clock."""
-        self.faults, self._delays = faults, faults.delay.table()
+        self.internet.heal()
 
     # -- What an omniscient observer sees --------------------------------------------------------------------
 
     @property
     def digest(self) -> str:
         """Hash over everything sent so far, with times and addresses."""
-        return self._trace.hexdigest()
+        return self.internet.digest
 
     def holders(self, key: InfoHash, value_id: int | None = None) -> list[SimNode]:
         """The running nodes that store something at *key* (with *value_id*, if given)."""
@@ -384,7 +360,7 @@ class SimNetwork:
 
     def _advance(self, until: float, operation: SimOperation | None) -> None:
         """Work off everything due by *until*, or until *operation* is over."""
-        heap, standstill = self._heap, self.events + STANDSTILL
+        heap, standstill = self._agenda.heap, self.events + STANDSTILL
         while heap and heap[0][0] <= until:
             time, _, node, payload, detail = heappop(heap)
             if time > self.now:
@@ -405,19 +381,10 @@ class SimNetwork:
         self.now = max(self.now, until)
 
     def _deliver(self, node: SimNode, payload: bytes, source: Address) -> None:
-        faults, now = self.faults, self.now
-        if faults.receive_buffer is not None:
-            waiting = max(0.0, node.backlog - (now - node.drained) * faults.receive_rate) + len(payload)
-            if waiting > faults.receive_buffer:
-                self.lost += 1
-                return
-            node.backlog, node.drained = waiting, now
-        if node.contacts is not None and now - node.contacts.get(source, -inf) > faults.nat_memory:
-            self.lost += 1
-            return
-        self.delivered += 1
-        node.running.receive(payload, source, Instant(now, now + (EPOCH - START) + node.clock_error))
-        self._pump(node)
+        now = self.now
+        if self.internet.admits(node, payload, source, now):
+            node.running.receive(payload, source, Instant(now, now + (EPOCH - START) + node.clock_error))
+            self._pump(node)
 
     def _wake(self, node: SimNode, time: float) -> None:
         node.armed = inf
@@ -435,7 +402,7 @@ class SimNetwork:
             return
         transmits = core.take_transmits()
         if transmits:
-            self._send(node, transmits)
+            self.internet.send(node, transmits, self.now)
         events = core.take_events()
         if events:
             for event in events:
@@ -443,56 +410,20 @@ class SimNetwork:
         wakeup = core.next_wakeup()
         if wakeup is not None and wakeup < node.armed:
             node.armed = max(wakeup, self.now)
-            self._scheduled += 1
-            heappush(self._heap, (node.armed, self._scheduled, node, None, None))
-
-    def _send(self, node: SimNode, transmits: list[Transmit]) -> None:
-        faults, chance, now, heap = self.faults, self._chance.random, self.now, self._heap
-        endpoints, delays, update, header = self._endpoints, self._delays, self._trace.update, _HEADER.pack
-        salt, index, number = node.salt, node.index, self._scheduled
-        stretch = 1 + faults.jitter * chance()
-        for destination, payload in transmits:
-            self.sent += 1
-            self.sent_bytes += len(payload)
-            endpoint = endpoints.get(destination)
-            if endpoint is None:  # nobody is there, or not any more
-                self.lost += 1
-                update(header(now, index, 0xFFFFFFFF, len(payload)))
-                update(payload)
-                continue
-            receiver = endpoint.node
-            update(header(now, index, receiver.index, len(payload)))
-            update(payload)
-            sender = node.v4 if endpoint.family == 4 else node.v6
-            if sender is None:
-                self.lost += 1
-                continue
-            if node.contacts is not None:
-                node.contacts[destination] = now
-            if self._blocked and self._is_blocked(node, receiver):
-                self.lost += 1
-                continue
-            if faults.loss and chance() < faults.loss:
-                self.lost += 1
-                continue
-            delay = delays[(salt ^ receiver.salt) & _MASK] * stretch
-            if faults.reorder and chance() < faults.reorder:
-                delay += faults.reorder_delay * chance()
-            number += 1
-            heappush(heap, (now + delay, number, receiver, payload, sender.address))
-            if faults.duplicate and chance() < faults.duplicate:
-                number += 1
-                again = now + delay + faults.reorder_delay * chance()
-                heappush(heap, (again, number, receiver, payload, sender.address))
-        self._scheduled = number
+            self._agenda.timer(node.armed, node)
 
     def _on_event(self, node: SimNode, event: Event) -> None:
         match event:
             case VerifyRequested(job, owner, signature, message):
                 valid = self.crypto.verify(owner, signature, message)
-                self.after(self.faults.verify_time, partial(self._verified, node, node.starts, job, valid))
+                self.after(
+                    self.internet.faults.verify_time, partial(self._verified, node, node.starts, job, valid)
+                )
             case PersistRequested():
-                self.after(self.faults.commit_time, partial(self._persisted, node, node.starts, event.ticket))
+                self.after(
+                    self.internet.faults.commit_time,
+                    partial(self._persisted, node, node.starts, event.ticket),
+                )
             case ValuesFound(operation, values):
                 begun = self._operations.get((node.index, node.starts, operation))
                 if isinstance(begun, SimOperation):
@@ -547,9 +478,6 @@ class SimNetwork:
         ended = [key for key in self._operations if key[0] == node.index]
         for key in ended:
             del self._operations[key]
-
-    def _is_blocked(self, sender: SimNode, receiver: SimNode) -> bool:
-        return any(sender in senders and receiver in receivers for senders, receivers in self._blocked)
 
     def _instant(self, node: SimNode) -> Instant:
         return Instant(self.now, self.now + (EPOCH - START) + node.clock_error)
