@@ -27,33 +27,38 @@ BENCHMARKS: dict[str, Callable[[Report], Any]] = {
 LONGEST = 180.0  # seconds a single benchmark may take
 
 
-async def run(names: list[str], report: Report) -> None:
-    """Run the named benchmarks one after the other."""
+async def run(names: list[str], report: Report) -> list[str]:
+    """Run the named benchmarks one after the other; the names of those that failed."""
+    failed = []
     for name in names:
         started = time.perf_counter()
-        result = BENCHMARKS[name](report)
-        if inspect.isawaitable(result):
-            await asyncio.wait_for(result, LONGEST)
+        try:
+            result = BENCHMARKS[name](report)
+            if inspect.isawaitable(result):
+                await asyncio.wait_for(result, LONGEST)
+        except Exception as error:  # one that fails must not hide the figures of the others
+            failed.append(name)
+            report.say(f"# {name} FAILED: {error!r}")
         report.say(f"# {name}: {time.perf_counter() - started:.0f} s")
+    return failed
 
 
 def main() -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="benchmarks")
-    parser.add_argument(
-        "names", nargs="*", metavar="benchmark", help=f"of {', '.join(BENCHMARKS)}; default: all"
-    )
+    known = ", ".join(BENCHMARKS)
+    parser.add_argument("names", nargs="*", metavar="benchmark", help=f"of {known}; default: all")
     names = parser.parse_args().names
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
-        parser.error(f"unknown benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"unknown benchmark {', '.join(unknown)}; there are {known}")
     report = Report()
-    asyncio.run(run(names or list(BENCHMARKS), report))
+    failed = asyncio.run(run(names or list(BENCHMARKS), report))
     report.write()
     missed = [figure.name for figure in report.figures if figure.ok is False]
     if missed:
         report.say(f"# not reached: {', '.join(missed)}")
-    return 1 if missed else 0
+    return 1 if missed or failed else 0
 
 
 if __name__ == "__main__":
