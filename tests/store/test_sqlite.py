@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from dna_dht.errors import StorageError
+from dna_dht.store import sqlite
 from dna_dht.store.port import Purge, Row
 from dna_dht.store.rules import should_persist
 from dna_dht.store.sqlite import SqliteStore
@@ -180,6 +181,24 @@ def test_rows_that_are_no_signed_values_are_deleted(tmp_path: Path, record: tupl
         assert store.stats().values == 1
 
     assert {found[1] for found in records(path)} == {5}
+
+
+def test_a_file_of_misfiled_rows_is_repaired_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_REPAIRED", 4)
+    path = tmp_path / "values.db"
+    rows = [row(value_id, key=InfoHash.of(b"%d" % (value_id // 3))) for value_id in range(1, 12)]
+    reference_file(path, [(r.key.hex(), r.value_id + 100, r.packed, 1, r.created, 2000) for r in rows])
+
+    with SqliteStore(path) as store:
+        loading = store.load_all()
+        loaded = [next(loading)]
+        assert 4 <= sum(record[1] < 100 for record in records(path)) < len(rows)
+        loaded += loading
+        assert {(r.key, r.value_id) for r in loaded} == {(r.key, r.value_id) for r in rows}
+        assert {record[1] for record in records(path)} == {r.value_id for r in rows}
+        assert store.stats().values == len(loaded) == len(rows)
 
 
 def test_a_key_in_capitals_is_filed_again(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +35,7 @@ from dna_dht.wire.infohash import InfoHash
 from dna_dht.wire.limits import PACKED_VALUE
 
 _PRIVATE = 0o600  # mode of a new file; SQLite gives its companions the same
+_REPAIRED = 1000  # misfiled rows repaired in one transaction, about 10 MB
 _DAY = 86_400  # seconds; a refresh is written at most once a day, spec 04, 13.4
 _FIELDS = (  # no value is larger, so what is larger is not read: it would only cost memory
     "rowid, key_hash, value_id,"
@@ -196,14 +198,27 @@ class SqliteStore:
             self._disconnect()
             raise schema.unusable(self.path, error) from error
 
-    def _repair(self, suspects: list[tuple[str, int]]) -> list[Row]:
-        """Delete or re-file *suspects*, (key, row number) each; return the rows re-filed."""
+    def _repair(self, suspects: list[tuple[str, int]]) -> Iterator[Row]:
+        """Delete or re-file *suspects*, (key, row number) each; yield the rows re-filed.
+
+        A reference file may consist of nothing else, so this is done in pieces: neither memory nor the
+        writer's patience has to hold all of it.
+        """
+        kept = 0
+        for keys in _by_key(suspects):
+            moved = self._refile(keys)
+            kept += len(moved)
+            yield from moved
+        _log.warning("%s: %d rows were no signed values or misfiled; %d kept", self.path, len(suspects), kept)
+
+    def _refile(self, keys: list[list[int]]) -> list[Row]:
+        """Repair the rows of these numbers, one list for each key, in one transaction; those re-filed."""
         moved: dict[tuple[InfoHash, int], Row] = {}
         with self._mutex, self._writing() as database:
             values = self._values
             with schema.transaction(database):
-                for _, of_key in itertools.groupby(sorted(suspects), key=lambda suspect: suspect[0]):
-                    records = [_record(database, "rowid = ?", (number,)) for _, number in of_key]
+                for numbers in keys:
+                    records = [_record(database, "rowid = ?", (number,)) for number in numbers]
                     wrong = [record for record in records if record is not None and not _read(record)[1]]
                     for record in wrong:  # all of them first: one may stand at another's place
                         database.execute("DELETE FROM dht_values WHERE rowid = ?", (record[0],))
@@ -213,10 +228,22 @@ class SqliteStore:
                             values += _put(database, row)[1]
                             moved[row.key, row.value_id] = row
             self._values = values
-        _log.warning(
-            "%s: %d rows were no signed values or misfiled; %d kept", self.path, len(suspects), len(moved)
-        )
         return list(moved.values())
+
+
+def _by_key(suspects: list[tuple[str, int]]) -> Iterator[list[list[int]]]:
+    """The row numbers of each key, in pieces of whole keys with _REPAIRED rows or a few more."""
+    suspects.sort()
+    piece: list[list[int]] = []
+    rows = 0
+    for _, of_key in itertools.groupby(suspects, key=itemgetter(0)):
+        piece.append([number for _, number in of_key])
+        rows += len(piece[-1])
+        if rows >= _REPAIRED:
+            yield piece
+            piece, rows = [], 0
+    if piece:
+        yield piece
 
 
 def _record(
