@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from dna_dht.crypto.identity import NodeIdentity
 from dna_dht.errors import StorageError
 from dna_dht.store import sqlite
 from dna_dht.store.port import Purge, Row
@@ -21,7 +23,7 @@ from dna_dht.store.sqlite import SqliteStore
 from dna_dht.wire.infohash import InfoHash
 from dna_dht.wire.limits import PACKED_VALUE
 from dna_dht.wire.value import Value
-from dna_dht.wire.value_codec import pack, unpack
+from dna_dht.wire.value_codec import pack, signed_bytes, unpack
 
 PATH = Path(__file__).parents[1] / "vectors" / "context-storage.json"
 CASES: dict[str, Any] = json.loads(PATH.read_text())["cases"]
@@ -237,6 +239,24 @@ def test_a_value_larger_than_any_that_travels_is_deleted_unread(tmp_path: Path) 
     with SqliteStore(path) as store:
         assert list(store.load_all()) == [largest]
         assert store.stats().values == 1
+
+
+def test_only_a_genuine_row_keeps_an_older_revision_out(tmp_path: Path) -> None:
+    """A flipped bit can turn seq 5 into 32,773: nothing the owner publishes would be kept any more."""
+    alice = NodeIdentity.from_seed(bytes(32))
+
+    def revision(seq: int, stored_as: int | None = None) -> Row:
+        value = Value(id=1, type=0x1002, data=b"x", seq=seq, owner=alice.public_key)
+        value = replace(value, signature=alice.sign(signed_bytes(value)), seq=stored_as or seq)
+        return Row(KEY, 1, pack(value), value.type, value.seq, 1000, None)
+
+    genuine, older, damaged = revision(5), revision(4), revision(5, stored_as=32_773)
+    with SqliteStore(tmp_path / "values.db") as store:
+        store.apply([genuine, older])
+        assert list(store.load_all()) == [genuine]
+        store.apply([damaged])
+        store.apply([genuine])
+        assert list(store.load_all()) == [genuine]
 
 
 def test_a_row_written_while_loading_is_not_taken_for_damage(tmp_path: Path) -> None:

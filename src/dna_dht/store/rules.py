@@ -1,5 +1,6 @@
 """Which values are persisted, and which may replace which. Source: spec 04, 13.2 and 13.4."""
 
+from dna_dht.crypto.verifiers import Verifier
 from dna_dht.errors import DecodeError
 from dna_dht.wire import value_codec
 
@@ -25,3 +26,12 @@ def is_stale(packed: bytes, seq: int, stored: bytes) -> bool:
         return seq < old.seq and value_codec.unpack(packed).owner == old.owner
     except DecodeError:
         return False
+
+
+def is_genuine(packed: bytes, verifier: Verifier) -> bool:
+    """Whether *packed* is a value that its owner signed, about 0.25 ms: a flipped bit may say any seq."""
+    try:
+        value = value_codec.unpack(packed)
+    except DecodeError:
+        return False
+    return verifier(value.owner, value.signature, value_codec.signed_bytes(value))

@@ -23,12 +23,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
+from dna_dht.crypto.mldsa import verify
 from dna_dht.crypto.private_files import sync_directory
+from dna_dht.crypto.verifiers import Verifier
 from dna_dht.errors import DecodeError, StorageError
 from dna_dht.store import schema
 from dna_dht.store.database_lock import DatabaseLock
 from dna_dht.store.port import Change, Extension, Purge, Removal, Row, StoreStats
-from dna_dht.store.rules import is_stale
+from dna_dht.store.rules import is_genuine, is_stale
 from dna_dht.store.schema import INT64_LIMIT
 from dna_dht.wire import value_codec
 from dna_dht.wire.infohash import InfoHash
@@ -53,8 +55,10 @@ _log = logging.getLogger(__name__)
 class SqliteStore:
     """A database file held by this process alone. Also a context manager that closes it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, verifier: Verifier = verify) -> None:
         """Open, create or migrate the database at *path*; its directory must exist.
+
+        *verifier* judges a row that would keep an older revision out: only a genuine one may.
 
         Raises:
             StorageError: with one sentence that says what to do: another process uses it, it or its
@@ -62,6 +66,7 @@ class SqliteStore:
                 version's. Nothing was written.
         """
         self.path = path
+        self._verifier = verifier
         self._mutex = threading.Lock()
         self._database: sqlite3.Connection | None = None
         self._puts = self._purged = self._errors = self._values = 0
@@ -109,7 +114,7 @@ class SqliteStore:
             with schema.transaction(database):
                 for change in batch:
                     if isinstance(change, Row):
-                        written, new = _put(database, change)
+                        written, new = self._put(database, change)
                         puts += written
                         values += new
                     elif isinstance(change, Extension):
@@ -198,6 +203,20 @@ class SqliteStore:
             self._disconnect()
             raise schema.unusable(self.path, error) from error
 
+    def _put(self, database: sqlite3.Connection, row: Row) -> tuple[bool, bool]:
+        """Write *row* unless a newer one stands there; (whether it was written, whether it is a row more)."""
+        place = (row.key.hex(), _signed(row.value_id))
+        found = database.execute(
+            "SELECT CAST(value_data AS BLOB) FROM dht_values WHERE key_hash = ? AND value_id = ?", place
+        ).fetchone()
+        if found is not None:
+            (stored,) = found
+            if is_stale(row.packed, row.seq, stored) and is_genuine(stored, self._verifier):
+                return False, False
+        expires = None if row.expires is None else math.ceil(row.expires)
+        database.execute(_PUT, (*place, row.packed, row.value_type, int(row.created), expires))
+        return True, found is None
+
     def _repair(self, suspects: list[tuple[str, int]]) -> Iterator[Row]:
         """Delete or re-file *suspects*, (key, row number) each; yield the rows re-filed.
 
@@ -225,7 +244,7 @@ class SqliteStore:
                     values -= len(wrong)
                     for row in (_read(record)[0] for record in wrong):
                         if row is not None and _is_best(database, row):
-                            values += _put(database, row)[1]
+                            values += self._put(database, row)[1]
                             moved[row.key, row.value_id] = row
             self._values = values
         return list(moved.values())
@@ -278,19 +297,6 @@ def _is_best(database: sqlite3.Connection, row: Row) -> bool:
     record = _record(database, "key_hash = ? AND value_id = ?", (row.key.hex(), _signed(row.value_id)))
     stored = None if record is None else _read(record)[0]
     return stored is None or (row.seq, row.created) > (stored.seq, stored.created)
-
-
-def _put(database: sqlite3.Connection, row: Row) -> tuple[bool, bool]:
-    """Write *row* unless it is stale; (whether it was written, whether it is a row more)."""
-    place = (row.key.hex(), _signed(row.value_id))
-    stored = database.execute(
-        "SELECT CAST(value_data AS BLOB) FROM dht_values WHERE key_hash = ? AND value_id = ?", place
-    ).fetchone()
-    if stored is not None and is_stale(row.packed, row.seq, stored[0]):
-        return False, False
-    expires = None if row.expires is None else math.ceil(row.expires)
-    database.execute(_PUT, (*place, row.packed, row.value_type, int(row.created), expires))
-    return True, stored is None
 
 
 def _extend(database: sqlite3.Connection, change: Extension) -> None:
