@@ -90,7 +90,7 @@ def test_filters(run: Run, server: ServerProcess, listen: Start, tmp_path: Path)
 
 
 def test_a_time_limit_with_nothing_to_see(run: Run, server: ServerProcess) -> None:
-    result = run("listen", "-b", server.endpoint, "--timeout", "0.3", "text:quiet")
+    result = run("listen", "-b", server.endpoint, "--timeout", "1", "text:quiet")
 
     assert result.exit_code == Exit.NOT_FOUND
     assert result.stdout == ""
@@ -99,7 +99,7 @@ def test_a_time_limit_with_nothing_to_see(run: Run, server: ServerProcess) -> No
 
 def test_a_time_limit_after_a_change(run: Run, server: ServerProcess) -> None:
     run("put", "-b", server.endpoint, "text:seen", "here")
-    result = run("listen", "-q", "-b", server.endpoint, "--timeout", "0.5", "text:seen")
+    result = run("listen", "-q", "-b", server.endpoint, "--timeout", "1.5", "text:seen")
 
     assert result.exit_code == Exit.OK
     assert result.stdout.endswith(": here\n")

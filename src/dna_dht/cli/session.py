@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from dna_dht.cli.failures import Exit, Failure, failure_of
@@ -12,8 +12,6 @@ from dna_dht.core.config import CoreConfig
 from dna_dht.crypto.identity import NodeIdentity
 from dna_dht.errors import DhtError
 from dna_dht.node import Node, NodeConfig
-
-_READY_SHARE = 0.95  # of the command's time, so that what is reported is what was missing: a connection
 
 Answer = TypeVar("Answer")
 
@@ -35,37 +33,45 @@ async def unconnected_client(
         identity=identity,
         random_id=True,
     )
-    logging.getLogger("dna_dht.runtime.udp").setLevel(logging.ERROR)  # small socket buffers hurt servers only
-    async with Node(config) as node:
-        yield node
+    with _without_advice_for_servers():
+        async with Node(config) as node:
+            yield node
 
 
 @asynccontextmanager
 async def client(
     options: NetworkOptions, identity: NodeIdentity | None = None, *, ready_limit: float | None = None
 ) -> AsyncIterator[Node]:
-    """The same, connected; NotConnectedError if no node answers in time.
+    """The same, connected, for the time the command has left; then TimeoutError.
 
-    *ready_limit*: seconds for that if the command has no time limit.
+    Raises NotConnectedError if no node answers in that time, or in *ready_limit* seconds if it has no limit.
     """
     async with unconnected_client(options, identity) as node:
-        await node.ready(timeout=ready_limit if options.timeout is None else _READY_SHARE * options.timeout)
-        yield node
+        started = asyncio.get_running_loop().time()
+        await node.ready(timeout=ready_limit if options.timeout is None else options.timeout)
+        async with asyncio.timeout_at(None if options.timeout is None else started + options.timeout):
+            yield node
 
 
-def run(main: Callable[[], Coroutine[Any, Any, Answer]], seconds: float | None) -> Answer:
-    """Run *main* for at most *seconds*; what goes wrong becomes a Failure."""
-
-    async def limited() -> Answer:
-        async with asyncio.timeout(seconds):
-            return await main()
-
+def run(main: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+    """Run *main*; what goes wrong becomes a Failure."""
     try:
-        return asyncio.run(limited())
+        return asyncio.run(main())
     except DhtError as error:
         raise failure_of(error) from error
     except TimeoutError as error:
         raise Failure(
-            f"no answer within {seconds:g} seconds: check the -b address, or give a longer --timeout",
-            Exit.NO_ANSWER,
+            "no answer in time: check the -b address, or give a longer --timeout", Exit.NO_ANSWER
         ) from error
+
+
+@contextmanager
+def _without_advice_for_servers() -> Iterator[None]:
+    """Small socket buffers lose bursts of values, which a single command does not see."""
+    log = logging.getLogger("dna_dht.runtime.udp")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -61,7 +61,7 @@ def get(
                 values = await node.get(key.hash, value_id=value_id, owner=owner)
             return values, node.stats()["values"].get("read: bad signature", 0)
 
-    values, forged = run(main, network.timeout)
+    values, forged = run(main)
     shown = values if every else values[:1]
     if not shown and forged:
         raise Failure(

@@ -70,4 +70,4 @@ def _network_facts(network: NetworkOptions) -> dict[str, Any]:
                 "dropped": sum(stats["dropped"].values()),
             }
 
-    return run(main, network.timeout)
+    return run(main)

@@ -44,7 +44,6 @@ def listen(
 
     Values that exist already come first, as added. Exit code 4 if --timeout ends it before anything came.
     """
-    import asyncio
     import contextlib
 
     from dna_dht.cli.session import client, run
@@ -63,18 +62,17 @@ def listen(
                     seen += 1
                     if seen == count:
                         return
-            raise Failure("the node lost the network", Exit.NO_ANSWER)
+            raise Failure("the node stopped", Exit.NO_ANSWER)
 
     async def limited() -> None:
         try:
-            async with asyncio.timeout(network.timeout):
-                await main()
+            await main()
         except TimeoutError:
             if not seen:
                 raise Failure(f"nothing changed under {key.text} in time", Exit.NOT_FOUND) from None
 
     with contextlib.suppress(KeyboardInterrupt):  # the way it is meant to end
-        run(limited, None)
+        run(limited)
 
 
 def _show(key: Key, change: "Change", as_json: bool) -> None:

@@ -30,7 +30,7 @@ def lookup(key: Key, network: NetworkOptions, as_json: bool) -> None:
         async with client(network) as node:
             return await node.lookup(key.hash)
 
-    found = run(main, network.timeout)
+    found = run(main)
     if as_json:
         for each in found.nodes:
             print_json(

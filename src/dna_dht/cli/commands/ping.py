@@ -30,7 +30,7 @@ def ping(address: str, network: NetworkOptions, as_json: bool) -> None:
             except TimeoutError:
                 return None
 
-    pong = run(main, None)
+    pong = run(main)
     if pong is None:
         raise Failure(
             f"{address} does not answer: check address and port, that the node there runs and has network id"

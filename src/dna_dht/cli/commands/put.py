@@ -89,7 +89,7 @@ def put(
                 key.hash, content, value_id=chosen_id, ttl=chosen_ttl, permanent=False, verify=verify
             )
 
-    receipt = run(main, network.timeout)
+    receipt = run(main)
     asked = receipt.accepted + receipt.refused + receipt.silent
     fields = {
         "key": key.hash.hex(),
