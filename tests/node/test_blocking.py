@@ -1,8 +1,10 @@
 """The same operations for threads that wait."""
 
+import asyncio
 import inspect
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
@@ -173,17 +175,21 @@ def test_a_node_that_cannot_start_leaves_no_thread() -> None:
 
 
 def test_an_interrupted_wait_cancels_the_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: object, timeout: float | None = None) -> None:
+        raise KeyboardInterrupt
+
+    async def others_end() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=PATIENCE)
+        assert all(task.cancelled() for task in others)
+
     with BlockingNode(config(hold_timeout=60)) as node:
-        import concurrent.futures
-
-        def interrupted(self: object, timeout: float | None = None) -> None:
-            raise KeyboardInterrupt
-
         with monkeypatch.context() as patch:
-            patch.setattr(concurrent.futures.Future, "result", interrupted)
+            patch.setattr(Future, "result", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 node.get(KEY)
-    assert threading.active_count() == 1 or node._thread is None
+        node._wait(others_end())
 
 
 def test_a_call_from_the_loop_would_wait_for_itself() -> None:

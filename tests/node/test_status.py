@@ -80,15 +80,25 @@ async def test_a_slow_watcher_sees_the_latest() -> None:
     assert await anext(watch) == CONNECTED4
 
 
-async def test_a_loss_counts_once_it_has_lasted() -> None:
+async def test_a_short_loss_does_not_count() -> None:
     board = StatusBoard()
     board.show(CONNECTED4)
-    waiting = asyncio.ensure_future(board.wait_lost(0.02))
-    await asyncio.sleep(0.03)
-    board.show(CONNECTING)
-    await asyncio.sleep(0.005)
+    waiting = asyncio.ensure_future(board.wait_lost(60))
+    for status in (CONNECTING, CONNECTED4):
+        await asyncio.sleep(0)
+        board.show(status)
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_a_lasting_loss_counts() -> None:
+    board = StatusBoard()
     board.show(CONNECTED4)
-    await asyncio.sleep(0.03)
+    waiting = asyncio.ensure_future(board.wait_lost(0.001))
+    await asyncio.sleep(0.005)
     assert not waiting.done()
 
     board.show(DISCONNECTED)

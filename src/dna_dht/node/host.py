@@ -283,7 +283,7 @@ class Host:
             if self._restorer is not None:
                 self._restorer.stop()
             if self._writer is not None:
-                self._writer.stop(0)
+                self._writer.stop(FLUSH_LIMIT)  # nothing waits yet
             raise
         self._driver.start()
         self.lag.start()

@@ -87,7 +87,7 @@ async def resolve(place: HostPort, *, ipv4: bool = True, ipv6: bool = True) -> t
 
 
 async def _in_thread(work: Callable[[], Answer]) -> Answer:
-    """Run *work* in a thread that nobody has to wait for: not who is cancelled, not the end of the process."""
+    """Run *work* in a thread nobody has to wait for: not who is cancelled, not the end of the process."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Answer] = loop.create_future()
 
