@@ -27,6 +27,7 @@ from dna_dht.core.effects import (
 from dna_dht.core.instant import Instant
 from dna_dht.core.remote_node import RemoteNode
 from dna_dht.core.routing_table import REPLIED
+from dna_dht.core.services import Services
 from dna_dht.testing.fake_crypto import FakeCrypto, FakeIdentity
 from dna_dht.wire import encode
 from dna_dht.wire.address import Address, family_of, pack_ip
@@ -427,6 +428,11 @@ class World:
     def asked(self, kind: type, *, since: float = 0.0) -> list[Peer]:
         """Whom messages of one kind went to, in order."""
         return [entry.peer for entry in self.sent(kind, since=since)]
+
+    @property
+    def services(self) -> Services:
+        """What the operations of the core work with."""
+        return self.core._operations._services
 
     @property
     def open_requests(self) -> int:

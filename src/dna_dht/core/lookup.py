@@ -7,10 +7,10 @@ A lookup owns a list of candidates, nearest first. Each is in one of these state
     ANSWERED   it answered; its node list has been merged
     FAILED     it refused or stayed silent to the end; out of the game
 
-A candidate that missed its first retry is *slow*: it stays ASKED, but no longer counts among the closest, so
-the next one behind it is asked in its place (hedging); a late answer brings it back. The *targets* are the
-first eight candidates that are neither FAILED nor slow. The lookup is *settled* when all targets have
-answered: then they are the closest live nodes.
+A candidate that missed its first retry, or that its operation passes over, is *slow*: it keeps its state, but
+no longer counts among the closest, so the next one behind it is asked in its place (hedging); a late answer
+brings it back. The *targets* are the first eight candidates that are neither FAILED nor slow. The lookup is
+*settled* when all targets have answered: then they are the closest live nodes.
 
 Who may be a candidate: of one /24 or /48 the PER_SUBNET nearest that are alive, as long as there are eight
 others; the rest waits aside (*crowded*). Whoever is nearer takes the place of a farther one of its subnet, so
@@ -125,8 +125,16 @@ class Lookup:
     def slow(self, candidate: Candidate) -> None:
         """*candidate* missed its first retry."""
         if candidate.state == ASKED:
-            candidate.slow = True
-            self._replace()
+            self.pass_over(candidate)
+
+    def pass_over(self, candidate: Candidate) -> None:
+        """Do not count *candidate* among the closest, whatever it answered: it is of no use to the caller."""
+        candidate.slow = True
+        self._replace()
+
+    def count_again(self, candidate: Candidate) -> None:
+        """*candidate* is of use after all."""
+        candidate.slow = False
 
     def failed(self, candidate: Candidate) -> None:
         """*candidate* will not answer any more."""
@@ -152,9 +160,14 @@ class Lookup:
         return bool(targets) and all(candidate.state == ANSWERED for candidate in targets)
 
     @property
+    def exhausted(self) -> bool:
+        """As many have been asked as a lookup may ask."""
+        return self._asked >= MAX_ASKED
+
+    @property
     def stuck(self) -> bool:
         """Nothing is under way and nobody is left who might be asked."""
-        exhausted = self._asked >= MAX_ASKED
+        exhausted = self.exhausted
         return not any(
             candidate.state == ASKED
             or (candidate.state == NEW and not exhausted and not candidate.node.expired)

@@ -3,17 +3,20 @@
 Three ways, chosen by `mode`:
 
     first    probe and put at the same time where a token is at hand and the closest nodes are known, else the
-    put follows
-             the probe's answer: one round trip warm, two cold. The probe (ids and seqs) shows what was there
-             before, since a storing node acknowledges also what it refuses (spec 02, S-22).
+             put follows the probe's answer: one round trip warm, two cold. The probe (ids and seqs) shows
+             what was there before, since a storing node acknowledges also what it refuses (spec 02, S-22).
     update   the caller knows its last seq: nodes with a fresh token get the put without a probe.
     refresh  upkeep of a value that should be there: whoever has this seq gets a small refresh, whoever lacks
-        it the put.
+             it the put.
+
+A node that holds a higher seq is left alone (SKIPPED). One that refuses our token is probed for a new one
+(RENEWING) and asked again, MAX_TOKEN_RETRIES times.
 
 A put goes to a candidate once everyone closer has answered (or is slow), so that it goes to the right eight.
-It is done at
-a quorum: QUORUM of the eight closest acknowledged, or all if fewer. The rest goes on in the background until
-everyone has answered or given up; a node that is slow to acknowledge is replaced by the next one behind it.
+Done at a quorum: QUORUM of the eight closest acknowledged, or all live ones if there are fewer; those that
+refused count as live, and those behind them are written instead. The rest goes on in the background until
+everyone has answered or given up; a node that is slow to acknowledge is replaced by the next one behind it,
+up to SEARCH_NODES copies: nodes farther away would not keep it.
 """
 
 from collections.abc import Callable
@@ -22,7 +25,7 @@ from typing import Literal
 
 from dna_dht.core.effects import NodeEvidence, PutOutcome
 from dna_dht.core.get import evidence_of
-from dna_dht.core.lookup import ANSWERED, FAILED, TARGET_NODES, Candidate, Lookup
+from dna_dht.core.lookup import ANSWERED, FAILED, NEW, SEARCH_NODES, TARGET_NODES, Candidate, Lookup
 from dna_dht.core.remote_node import RemoteNode
 from dna_dht.core.requests import EXPIRED, Request
 from dna_dht.core.services import Services
@@ -35,7 +38,9 @@ Mode = Literal["first", "update", "refresh"]
 QUORUM = 5  # acknowledgements of the 8 closest; spec 00, section 4
 MAX_TOKEN_RETRIES = 2  # times a node may refuse a token before it counts as refusing the put
 UNAUTHORIZED, NOT_FOUND = 401, 404  # error codes; spec 01, section 13
-SENT, ACKNOWLEDGED, REFUSED, SILENT, SKIPPED = range(5)
+SENT, ACKNOWLEDGED, REFUSED, SILENT, SKIPPED, RENEWING = range(6)
+COPIES = (SENT, ACKNOWLEDGED)
+TAKEN = (SENT, ACKNOWLEDGED, SKIPPED, RENEWING)
 
 
 class PutOperation:
@@ -68,9 +73,9 @@ class PutOperation:
         self._probe = where_id(value_id, (Field.ID, Field.SEQ))
         self._lookups: list[Lookup] = []
         self._states: dict[Candidate, int] = {}
-        self._slow: set[Candidate] = set()
         self._refusals: dict[Candidate, int] = {}
         self._found: dict[int, dict[Candidate, int]] = {value_id: {}}  # what probes saw under our id
+        self._probes: dict[Candidate, Request] = {}
         self._requests: set[Request] = set()
         self._done = self._over = False
         ctx = services.ctx
@@ -117,13 +122,13 @@ class PutOperation:
 
     def _send_probe(self, lookup: Lookup, candidate: Candidate) -> None:
         composer = self._services.composer
-        self._send(
+        self._probes[candidate] = self._send(
             candidate.node,
             "get",
             lambda tid: composer.get(tid, self._key, self._probe),
             on_reply=partial(self._on_probed, lookup, candidate),
             on_failed=partial(self._on_probe_failed, lookup, candidate),
-            on_slow=partial(self._on_probe_slow, lookup, candidate),
+            on_slow=partial(lookup.pass_over, candidate),
         )
 
     def _send_put(self, lookup: Lookup, candidate: Candidate) -> None:
@@ -133,9 +138,9 @@ class PutOperation:
             node,
             "put",
             lambda tid: composer.put(tid, self._key, node.token, (self._packed,), self._created),
-            on_reply=partial(self._on_put_answered, candidate),
+            on_reply=partial(self._on_put_answered, lookup, candidate),
             on_failed=partial(self._on_put_failed, lookup, candidate),
-            on_slow=partial(self._on_put_slow, candidate),
+            on_slow=partial(lookup.pass_over, candidate),
         )
 
     def _send_refresh(self, lookup: Lookup, candidate: Candidate) -> None:
@@ -145,9 +150,9 @@ class PutOperation:
             node,
             "refresh",
             lambda tid: composer.refresh(tid, self._key, self._value_id, node.token),
-            on_reply=partial(self._on_put_answered, candidate),
+            on_reply=partial(self._on_put_answered, lookup, candidate),
             on_failed=partial(self._on_put_failed, lookup, candidate),
-            on_slow=partial(self._on_put_slow, candidate),
+            on_slow=partial(lookup.pass_over, candidate),
         )
 
     def _send(
@@ -158,7 +163,7 @@ class PutOperation:
         on_reply: Callable[[Reply], None],
         on_failed: Callable[[int], None],
         on_slow: Callable[[], None],
-    ) -> None:
+    ) -> Request:
         request: Request
 
         def reply(message: Reply) -> None:
@@ -179,19 +184,30 @@ class PutOperation:
             node, kind, build, on_reply=reply, on_failed=failed, on_slow=slow
         )
         self._requests.add(request)
+        return request
 
     # -- being told
 
     def _on_probed(self, lookup: Lookup, candidate: Candidate, reply: Reply) -> None:
         lookup.answered(candidate, reply)
+        probe = self._probes.pop(candidate)
+        state = self._states.get(candidate)
+        if state == RENEWING:
+            del self._states[candidate]
+            state = None
         seq = self._seq_held(reply)
-        if seq is None or self._states.get(candidate) == ACKNOWLEDGED:
+        if seq is None or seq < self._seq:
             return
-        if seq > self._seq or (seq == self._seq and self._mode != "refresh"):
+        if seq > self._seq:
             self._found[self._value_id][candidate] = seq
-            self._states.setdefault(candidate, SKIPPED)
-        elif seq == self._seq and candidate not in self._states and candidate.node.token:
-            self._send_refresh(lookup, candidate)
+            if state is None:
+                self._states[candidate] = SKIPPED
+        elif self._mode == "refresh":
+            if state is None and candidate.node.token:
+                self._send_refresh(lookup, candidate)
+        elif state is None or (state == SENT and probe.attempts == 1):
+            # a probe that was repeated behind our put may have seen our own value
+            self._found[self._value_id][candidate] = seq
 
     def _seq_held(self, reply: Reply) -> int | None:
         """The seq of our value id at a node that answered the probe."""
@@ -208,29 +224,37 @@ class PutOperation:
 
     def _on_probe_failed(self, lookup: Lookup, candidate: Candidate, code: int) -> None:
         lookup.failed(candidate)
-        self._states.setdefault(candidate, SILENT if code == EXPIRED else REFUSED)
+        self._probes.pop(candidate)
+        if self._states.get(candidate, RENEWING) == RENEWING:
+            self._states[candidate] = SILENT if code == EXPIRED else REFUSED
 
-    def _on_probe_slow(self, lookup: Lookup, candidate: Candidate) -> None:
-        lookup.slow(candidate)
-
-    def _on_put_answered(self, candidate: Candidate, reply: Reply) -> None:
+    def _on_put_answered(self, lookup: Lookup, candidate: Candidate, reply: Reply) -> None:
         candidate.node.accepted_token()
-        self._slow.discard(candidate)
-        self._states[candidate] = ACKNOWLEDGED if reply.value_id == self._value_id else REFUSED
+        if reply.value_id == self._value_id:
+            self._states[candidate] = ACKNOWLEDGED
+            lookup.count_again(candidate)
+        else:
+            self._refused(lookup, candidate)
 
     def _on_put_failed(self, lookup: Lookup, candidate: Candidate, code: int) -> None:
         if code == NOT_FOUND and self._mode == "refresh" and candidate.node.token:
+            lookup.count_again(candidate)
             self._send_put(lookup, candidate)
         elif code == UNAUTHORIZED and self._refusals.get(candidate, 0) < MAX_TOKEN_RETRIES:
             self._refusals[candidate] = self._refusals.get(candidate, 0) + 1
             candidate.node.refused_token()
-            del self._states[candidate]
-            self._send_probe(lookup, candidate)
+            self._states[candidate] = RENEWING
+            if candidate not in self._probes:
+                self._send_probe(lookup, candidate)
+        elif code == EXPIRED:
+            self._states[candidate] = SILENT
+            lookup.pass_over(candidate)
         else:
-            self._states[candidate] = SILENT if code == EXPIRED else REFUSED
+            self._refused(lookup, candidate)
 
-    def _on_put_slow(self, candidate: Candidate) -> None:
-        self._slow.add(candidate)
+    def _refused(self, lookup: Lookup, candidate: Candidate) -> None:
+        self._states[candidate] = REFUSED
+        lookup.pass_over(candidate)
 
     # -- going on
 
@@ -249,38 +273,44 @@ class PutOperation:
         """Put to the closest candidates, as far as nobody closer may still turn up."""
         now = self._services.ctx.now.mono
         places = TARGET_NODES
+        copies = sum(self._states.get(candidate) in COPIES for candidate in lookup.candidates)
         for candidate in lookup.candidates:
             if candidate.state == FAILED or candidate.slow:
                 continue
             if candidate.state != ANSWERED:
-                if candidate.node.expired:
+                if candidate.node.expired or (candidate.state == NEW and lookup.exhausted):
                     continue
                 return
             state = self._states.get(candidate)
             if state is None:
+                if copies >= SEARCH_NODES:
+                    return
                 if candidate.node.has_token(now):
                     self._send_put(lookup, candidate)
                     state = SENT
+                    copies += 1
                 else:
                     self._states[candidate] = state = REFUSED
-            if state in (ACKNOWLEDGED, SKIPPED) or (state == SENT and candidate not in self._slow):
+            if state in TAKEN:
                 places -= 1
                 if not places:
                     return
 
     def _has_quorum(self, lookup: Lookup) -> bool:
-        if not (lookup.settled or lookup.wide):
+        if not (lookup.settled or lookup.wide or lookup.stuck):
             return False
-        closest = [
-            candidate
-            for candidate in lookup.targets()
-            if candidate not in self._slow and self._states.get(candidate) not in (REFUSED, SILENT)
-        ]
-        acknowledged = sum(
-            self._states.get(candidate) in (ACKNOWLEDGED, SKIPPED) and candidate.state == ANSWERED
-            for candidate in closest
-        )
-        return 0 < min(QUORUM, len(closest)) <= acknowledged
+        live = acknowledged = 0
+        places = TARGET_NODES
+        for candidate in lookup.candidates:
+            state = self._states.get(candidate)
+            live += candidate.live or state == REFUSED
+            if not candidate.live or state == REFUSED:
+                continue
+            acknowledged += state in (ACKNOWLEDGED, SKIPPED) and candidate.state == ANSWERED
+            places -= 1
+            if not places:
+                break
+        return 0 < min(QUORUM, live) <= acknowledged
 
     # -- the end
 
