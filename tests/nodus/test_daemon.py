@@ -256,6 +256,8 @@ def test_an_identity_that_others_may_read(tmp_path: Path) -> None:
 
     assert code == 3
     assert "chmod 600" in error
+    with ServerProcess(tmp_path / "state", options=["--bind", "127.0.0.1", "--fix-permissions"]):
+        assert (tmp_path / "state.identity.seed").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(

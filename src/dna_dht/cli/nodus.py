@@ -37,6 +37,7 @@ from dna_dht.nodus.networks import NETWORKS
 @click.option("--bind", multiple=True, metavar="IP", help="Listen on this address only; one a family.")
 @click.option("--public-ip", metavar="IP", help="Address to show as ours. Default: detect.")
 @click.option("--system", is_flag=True, help="Keep the data in /var/lib/dna-dht also when not root.")
+@click.option("--fix-permissions", is_flag=True, help="Make a secret key private that others may read.")
 @click.option("-v", "verbose", is_flag=True, help="Verbose logging.")
 @click.version_option(__version__, message="dna-nodus v%(version)s")
 def main(
@@ -49,6 +50,7 @@ def main(
     bind: tuple[str, ...],
     public_ip: str | None,
     system: bool,
+    fix_permissions: bool,
     verbose: bool,
 ) -> None:
     """Run a bootstrap node of the post-quantum DHT, with its values kept in SQLite.
@@ -72,6 +74,7 @@ def main(
         "network": network,
         "bind": bind or None,
         "public_ip": public_ip,
+        "fix_permissions": fix_permissions or None,
         "verbose": verbose or None,
     }
     try:

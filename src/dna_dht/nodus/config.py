@@ -34,6 +34,7 @@ class NodusConfig:
         public_ip: address to show as ours; None detects one.
         bind: IP addresses to listen on, at most one a family; none means all of this machine.
         network: network id, 0 to 2**32 - 1.
+        fix_permissions: make secret key files private that other users may access, instead of refusing them.
         verbose: log every event.
     """
 
@@ -44,6 +45,7 @@ class NodusConfig:
     public_ip: str | None = None
     bind: tuple[str, ...] = ()
     network: int = 0
+    fix_permissions: bool = False
     verbose: bool = False
 
     def __post_init__(self) -> None:

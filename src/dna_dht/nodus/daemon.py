@@ -3,9 +3,9 @@
 Starting opens database and identity first and the socket last, so that nothing arrives before it can be kept.
 Whatever fails is one sentence on standard error and an exit code; nothing is left half-written.
 
-Stopping: the first SIGINT or SIGTERM sets an event, and the main loop stops the node within
-:data:`STOP_LIMIT` seconds. A second one exits at once with 1, which is harmless: what was acknowledged is
-on disk already. SIGHUP is ignored, so that a server outlives the terminal it was started from.
+Stopping: the first SIGINT or SIGTERM sets an event, and the main loop stops the node within five seconds.
+A second one exits at once with 1, which is harmless: what was acknowledged is on disk already. SIGHUP is
+ignored, so that a server outlives the terminal it was started from.
 """
 
 import asyncio
@@ -30,8 +30,6 @@ MINUTE = 60.0  # seconds between two stats lines; spec 04, 18.3
 HAND_OVER = 2.5  # seconds of the five that stopping may take (spec 04, 18.5) to bring copies to other nodes
 STORE_BYTES = 1024**3  # bytes of values of others; the reference sets no limit, spec 04, 2.2
 STOPPED, FAILED, UNUSABLE = 0, 1, 3  # exit codes; docs/reference/exit-codes.md
-
-_log = logging.getLogger(__name__)
 
 
 def run(config: NodusConfig) -> int:
@@ -95,7 +93,8 @@ def _node_config(config: NodusConfig) -> NodeConfig:
         make_private_directory(path.parent)
         store = SqliteStore(database_path(path))
         try:
-            identity = IdentityFiles(identity_base(path)).load_or_create(int(time.time()))
+            files = IdentityFiles(identity_base(path), fix_permissions=config.fix_permissions)
+            identity = files.load_or_create(int(time.time()))
         except DhtError:
             store.close()
             raise
@@ -159,6 +158,8 @@ def _stats_line(minutes: int, node: Node) -> str:
 
 
 def watch_signals(stop: asyncio.Event) -> None:
+    """Set *stop* at the first SIGINT or SIGTERM, exit at the second, ignore SIGHUP. For the main thread."""
+
     def on_signal() -> None:
         if stop.is_set():
             os._exit(FAILED)
