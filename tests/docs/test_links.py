@@ -55,3 +55,16 @@ def test_commands_of_make_exist() -> None:
 
     assert named
     assert named - targets == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_of_the_project_that_are_named_exist(page: Path) -> None:
+    tops = "src|tests|docs|bench|fuzz|wire|core|crypto|store|node|nodus|cli|runtime"
+    named = re.findall(rf"`((?:{tops})/[^`\s]*)`", page.read_text())
+    missing = [
+        name
+        for name in named
+        if not any(any(place.glob(name.rstrip("/"))) for place in (ROOT, ROOT / "src" / "dna_dht"))
+    ]
+
+    assert missing == []
