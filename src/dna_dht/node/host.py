@@ -254,9 +254,7 @@ class Host:
         }
 
     async def stop(self) -> None:
-        """End everything, within :data:`STOP_LIMIT` seconds. Idempotent; cancelling does not stop the
-        stopping.
-        """
+        """End everything, within :data:`STOP_LIMIT` seconds. Idempotent; goes on when it is cancelled."""
         if self._stop_task is None:
             self._stop_task = self._loop.create_task(self._stop())
         await asyncio.shield(self._stop_task)

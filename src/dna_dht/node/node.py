@@ -1,5 +1,7 @@
-"""Node: a participant of the DHT, for asyncio. The public face; what it says is done by its host and its
-publisher.
+"""Node: a participant of the DHT, for asyncio.
+
+The public face: it checks arguments and gives outcomes their meaning. The host runs the operations, and the
+publisher knows which revision a put needs.
 """
 
 import asyncio
@@ -8,12 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from dna_dht.core.effects import (
-    GetOutcome,
-    ListenChanged,
-    PingOutcome,
-    StatusChanged,
-)
+from dna_dht.core.effects import GetOutcome, ListenChanged, PingOutcome, StatusChanged
 from dna_dht.core.get import Strength
 from dna_dht.core.node_state import NodeState
 from dna_dht.core.value_types import DNA_7_DAYS, DNA_365_DAYS, type_for_ttl
@@ -198,8 +195,10 @@ class Node:
         Puts of one key and id follow each other in the order of their calls.
 
         Args:
-            value_id: 1 to 2**64 - 1: 1 where one writer is expected, ``identity.owner_value_id`` where many
-            are. value_type: 0 to 65,535, instead of *ttl*; decides how long storing nodes keep it.
+            value_id: 1 to 2**64 - 1: 1 where one writer is expected, ``identity.owner_value_id`` where there
+                are many.
+            ttl: as in :meth:`put`; None: 7 days.
+            value_type: 0 to 65,535, instead of *ttl*; decides how long storing nodes keep it.
             permanent: as in :meth:`put`; a later put of the key and id takes over.
 
         The rest is as in :meth:`put`; without an identity it is a ConfigError always.
@@ -249,11 +248,11 @@ class Node:
         Anybody can store under any key: who knows whose value is expected gives its *owner*.
 
         Args:
-            owner: ``owner_id`` of the identity that signed; None: anybody. value_id: 1 to 2**64 - 1; None:
-            any. strength: ``first``: the first valid value to arrive, perhaps not the latest revision.
-            ``fresh``: the
-                latest revisions that a majority of the closest nodes knows of. ``all``: every closest node
-                was heard.
+            owner: ``owner_id`` of the identity that signed; None: anybody.
+            value_id: 1 to 2**64 - 1; None: any.
+            strength: ``first``: the first valid value to arrive, perhaps not the latest revision. ``fresh``:
+                the latest revisions that a majority of the closest nodes knows of. ``all``: every closest
+                node was heard.
             timeout: seconds for the search once connected; None: ``config.core.operation_timeout``.
 
         Returns:
@@ -460,8 +459,10 @@ class Node:
         await self._host.contact([self._place(address) for address in addresses])
 
     def connectivity_changed(self) -> None:
-        """Tell the node that this machine has another network now (woke up, changed its Wi-Fi): it checks at
-        once what is left of its contacts, and renews its listens."""
+        """This machine has another network now (woke up, changed its Wi-Fi).
+
+        The node checks at once what is left of its contacts, and renews its listens.
+        """
         self._host.call(lambda core, now: core.connectivity_changed(now))
 
     def export_state(self) -> NodeState:
@@ -469,9 +470,7 @@ class Node:
         return self._host.call(lambda core, now: core.export_state(now))
 
     def import_state(self, state: NodeState) -> None:
-        """Take in the nodes and values of *state*; nodes are contacted, values verified before they are
-        served.
-        """
+        """Take in *state*: its nodes are contacted, its values verified before they are served."""
         self._host.call(lambda core, now: core.import_state(state, now))
 
     def stats(self) -> dict[str, Any]:

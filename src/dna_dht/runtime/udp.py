@@ -143,10 +143,7 @@ def _enlarge(sock: socket.socket, option: int) -> None:
 
 
 def granted(sock: socket.socket, option: int) -> int:
-    """Bytes of the buffer *option* (SO_RCVBUF or SO_SNDBUF) as they were asked for;
-
-    Linux reports twice as many.
-    """
+    """Bytes of a buffer (*option*: SO_RCVBUF or SO_SNDBUF) as they are asked for; Linux reports twice that."""
     size = sock.getsockopt(socket.SOL_SOCKET, option)
     return size // 2 if sys.platform == "linux" else size
 
