@@ -143,7 +143,7 @@ def _enlarge(sock: socket.socket, option: int) -> None:
 
 
 def granted(sock: socket.socket, option: int) -> int:
-    """Bytes of a buffer (*option*: SO_RCVBUF or SO_SNDBUF) in the unit of asking; Linux reports twice that."""
+    """Bytes of a buffer (*option*: SO_RCVBUF or SO_SNDBUF) in the unit of asking; Linux says twice that."""
     size = sock.getsockopt(socket.SOL_SOCKET, option)
     return size // 2 if sys.platform == "linux" else size
 
