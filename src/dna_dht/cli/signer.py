@@ -36,15 +36,25 @@ def load_signer(path: Path | None, *, create: bool) -> NodeIdentity:
     try:
         identity = files.load(now)
         if identity is None and path is None and create:
-            identity = NodeIdentity.generate()
-            files.save(identity, now)
-            click.echo(
-                f"made a signing key: {files.seed} (keep a copy: only it can change what you put)", err=True
-            )
+            identity = _make(files, now)
     except (ConfigError, CryptoError, StorageError) as error:
         raise Failure(str(error), Exit.STORAGE) from error
     if identity is None:
         raise Failure(
             f"there is no identity at {base}.seed: make one with 'dna-dht keygen {base}'", Exit.STORAGE
         )
+    return identity
+
+
+def _make(files: IdentityFiles, now: int) -> NodeIdentity:
+    """A new identity in *files*, or the one that another command made there meanwhile."""
+    identity = NodeIdentity.generate()
+    try:
+        files.save(identity, now)
+    except StorageError:
+        rival = files.load(now)
+        if rival is None:
+            raise
+        return rival
+    click.echo(f"made a signing key: {files.seed} (keep a copy: only it can change what you put)", err=True)
     return identity

@@ -1,0 +1,59 @@
+"""Whose key signs: names of identity files, and the default one."""
+
+from pathlib import Path
+
+import pytest
+
+from dna_dht.cli.failures import Exit, Failure
+from dna_dht.cli.signer import base_of, default_base, load_signer
+from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.identity_files import IdentityFiles
+
+ALICE, BOB = NodeIdentity.from_seed(bytes(32)), NodeIdentity.from_seed(bytes([1]) * 32)
+NOW = 1_700_000_000  # Unix seconds
+
+
+@pytest.mark.parametrize("suffix", ["", ".seed", ".pub", ".cert", ".dsa"])
+def test_any_file_of_an_identity_names_it(tmp_path: Path, suffix: str) -> None:
+    IdentityFiles(tmp_path / "state.identity").save(ALICE, NOW)
+    assert base_of(tmp_path / f"state.identity{suffix}") == tmp_path / "state.identity"
+    assert load_signer(tmp_path / f"state.identity{suffix}", create=False) == ALICE
+
+
+def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    assert default_base() == tmp_path / ".config" / "dna-dht" / "identity"
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
+    assert default_base() == tmp_path / ".config" / "dna-dht" / "identity"
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/elsewhere")
+    assert default_base() == Path("/elsewhere/dna-dht/identity")
+
+
+def test_the_default_identity_is_made_once(home: Path) -> None:
+    made = load_signer(None, create=True)
+    assert load_signer(None, create=True) == made
+    assert load_signer(None, create=False) == made
+
+
+def test_the_default_identity_is_not_made_for_readers(home: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        load_signer(None, create=False)
+    assert caught.value.exit_code == Exit.STORAGE
+    assert not home.exists()
+
+
+def test_two_commands_at_once_make_one_identity(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow() -> NodeIdentity:
+        IdentityFiles(default_base()).save(BOB, NOW)  # the other command is faster
+        return ALICE
+
+    monkeypatch.setattr(NodeIdentity, "generate", slow)
+    assert load_signer(None, create=True) == BOB
+
+
+def test_where_no_identity_can_be_made(home: Path) -> None:
+    home.write_text("in the way")
+    with pytest.raises(Failure) as caught:
+        load_signer(None, create=True)
+    assert caught.value.exit_code == Exit.STORAGE
