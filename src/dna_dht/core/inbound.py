@@ -184,12 +184,13 @@ class Inbound:
 
     def _on_reply(self, reply: Reply, source: Address) -> None:
         request = self._requests.expects(reply, source)
-        if request is None:
+        push = request is None and reply.sizes and self._requests.has_socket(reply.tid, source)
+        if request is None and not push:
             self._on_unexpected(reply, source)
             return
         if reply.sizes:
             whole = self._reassembly.expect(reply, source)
-            if request.node is not None:
+            if request is not None and request.node is not None:
                 request.node.heard(self._ctx.now.mono)
             if not isinstance(whole, Reply):
                 return
