@@ -74,10 +74,11 @@ async def driven(
     ipv6: str | None = None,
     sockets: UdpSockets | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
+    on_pumped: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Driver]:
     loop = asyncio.get_running_loop()
     bound = sockets or bind(0, ipv4=ipv4, ipv6=ipv6)
-    driver = Driver(core, bound, clock=SystemClock(), on_event=on_event, loop=loop)
+    driver = Driver(core, bound, clock=SystemClock(), on_event=on_event, on_pumped=on_pumped, loop=loop)
     driver.start()
     try:
         yield driver
@@ -323,6 +324,19 @@ async def test_events_are_dispatched_after_datagrams_and_may_call_the_core_again
         driver.pump()
 
     assert seen == ["first", "called", "second"]
+
+
+async def test_the_end_of_a_pump_is_told_after_its_events() -> None:
+    core, order = Diary(), list[str]()
+
+    async with driven(
+        core, on_event=lambda event: order.append("event"), on_pumped=lambda: order.append("pumped")
+    ) as driver:
+        order.clear()
+        core.events = [PublicAddressChanged("one"), PublicAddressChanged("two")]
+        driver.pump()
+
+    assert order == ["event", "event", "pumped"]
 
 
 async def test_a_failing_callback_never_stops_the_pump(caplog: pytest.LogCaptureFixture) -> None:

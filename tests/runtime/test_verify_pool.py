@@ -59,6 +59,7 @@ async def test_true_and_forged_signatures_are_told_apart(workers: int) -> None:
         for job in range(12):
             message = b"message" if job % 3 else b"other"
             pool.submit(VerifyRequested(job, IDENTITY.public_key, signature, message))
+        pool.hand_out()
         await results.reach(12)
         assert pool.waiting == 0
 
@@ -85,6 +86,62 @@ async def test_threads_do_the_work() -> None:
         assert await pool.run(threading.get_ident) == threading.get_ident()
 
 
+async def test_a_single_one_is_checked_at_once_and_what_comes_on_top_by_a_thread() -> None:
+    results, where = Results(), list[int]()
+
+    def note(owner: bytes, signature: bytes, message: bytes) -> bool:
+        where.append(threading.get_ident())
+        return True
+
+    loop_thread = threading.get_ident()
+    with running(1, results, note) as pool:
+        pool.submit(request(1))
+        pool.hand_out()
+        assert (dict(results), where) == ({1: True}, [loop_thread])
+
+        for job in (2, 3):
+            pool.submit(request(job))
+        pool.hand_out()
+        await results.reach(3)
+        assert loop_thread not in where[1:]
+
+        where.clear()
+        busy = threading.Event()
+        waiting = asyncio.ensure_future(pool.run(lambda: busy.wait(5)))
+        await asyncio.sleep(0)
+        pool.submit(request(4))
+        pool.hand_out()
+        assert 4 not in results
+        busy.set()
+        await results.reach(4)
+        assert loop_thread not in where
+        await waiting
+
+
+async def test_results_that_lead_to_further_checks_do_not_hold_the_loop() -> None:
+    loop, results, jobs = asyncio.get_running_loop(), Results(), iter(range(1, 50))
+    mailbox = Mailbox(loop)
+    nested = 0
+
+    def on_verified(verified: list[tuple[int, bool]]) -> None:
+        nonlocal nested
+        nested += 1
+        results.add(verified)
+        for _ in verified:
+            if (job := next(jobs, None)) is not None:
+                pool.submit(request(job))
+        pool.hand_out()
+        nested -= 1
+        assert nested < 2
+
+    pool = VerifyPool(lambda *_: True, workers=1, mailbox=mailbox, on_verified=on_verified, loop=loop)
+    pool.submit(request(0))
+    pool.hand_out()
+    await results.reach(50)
+    pool.stop()
+    mailbox.close()
+
+
 async def test_without_threads_the_loop_gets_its_turns() -> None:
     results, turns = Results(), 0
     with running(0, results, lambda *_: True) as pool:
@@ -105,6 +162,7 @@ async def test_a_failing_verifier_is_an_invalid_signature() -> None:
     results = Results()
     with running(1, results, fail) as pool:
         pool.submit(request(7))
+        pool.hand_out()
         await results.reach(1)
 
     assert results == {7: False}
@@ -116,6 +174,7 @@ async def test_what_is_above_the_bound_counts_as_invalid(monkeypatch: pytest.Mon
     with running(1, results, lambda *_: gate.wait(5)) as pool:
         for job in range(3):
             pool.submit(request(job))
+        pool.hand_out()
         await results.reach(1)
         assert (results, pool.refused) == ({2: False}, 1)
         gate.set()
@@ -130,6 +189,7 @@ async def test_stop_joins_the_threads_and_drops_what_waits(workers: int) -> None
     with running(workers, results, lambda *_: gate.wait(5)) as pool:
         for job in range(100):
             pool.submit(request(job))
+        pool.hand_out()
         abandoned = asyncio.ensure_future(pool.run(lambda: None))
         if workers:
             await asyncio.sleep(0)

@@ -332,7 +332,12 @@ class Host:
         now = self._clock.now()
         self._core = DhtCore(core_config, node_id, rng=rng, now=now)
         self._driver = Driver(
-            self._core, sockets, clock=self._clock, on_event=self._on_event, loop=self._loop
+            self._core,
+            sockets,
+            clock=self._clock,
+            on_event=self._on_event,
+            on_pumped=self._pool.hand_out,
+            loop=self._loop,
         )
         self._core.import_state(NodeState(state.node_id, state.nodes), now)
         self._joiner = Joiner(

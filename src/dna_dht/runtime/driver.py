@@ -68,12 +68,14 @@ class Driver:
         *,
         clock: Clock,
         on_event: Callable[[Event], None],
+        on_pumped: Callable[[], None] = lambda: None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._core = core
         self._sockets = sockets
         self._clock = clock
         self._on_event = on_event
+        self._on_pumped = on_pumped
         self._loop = loop
         self._pumping = False
         self._running = False
@@ -146,6 +148,7 @@ class Driver:
                     break
         finally:
             self._pumping = False
+        self._on_pumped()
         wakeup = core.next_wakeup()
         if wakeup is not None and (self._timer is None or wakeup < self._armed):
             self._arm(wakeup)
