@@ -20,6 +20,13 @@ def test_any_file_of_an_identity_names_it(tmp_path: Path, suffix: str) -> None:
     assert load_signer(tmp_path / f"state.identity{suffix}", create=False) == ALICE
 
 
+@pytest.mark.parametrize("path", [".", "/", ".."])
+def test_a_directory_names_no_identity(path: str) -> None:
+    with pytest.raises(Failure, match="name the identity in it") as caught:
+        base_of(Path(path))
+    assert caught.value.exit_code == Exit.USAGE
+
+
 def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME")

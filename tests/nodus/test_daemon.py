@@ -247,6 +247,22 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     assert error.count("\n") == 1
 
 
+def test_a_directory_instead_of_a_base_path(tmp_path: Path) -> None:
+    code, error = start_and_fail("-p", "0", "-s", str(tmp_path / ""))
+
+    assert code == 3
+    assert f"name a file in it, like {tmp_path / 'bootstrap.state'}" in error
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_name_that_is_too_long_for_the_file_system(tmp_path: Path) -> None:
+    code, error = start_and_fail("-p", "0", "-s", str(tmp_path / ("x" * 250)))
+
+    assert code == 3
+    assert error.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_identity_that_others_may_read(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "state") as server:
         server.stop()

@@ -22,7 +22,12 @@ def default_base() -> Path:
 
 
 def base_of(path: Path) -> Path:
-    """The base of identity files from what a user names: the base itself, or any one of the files."""
+    """The base of identity files from what a user names: the base itself, or any one of the files.
+
+    Raises Failure (exit 2) for a bare directory.
+    """
+    if path.name in ("", ".."):
+        raise Failure(f"{path} is a directory: name the identity in it, like {path / 'identity'}", Exit.USAGE)
     return path.with_suffix("") if path.suffix in _SUFFIXES else path
 
 

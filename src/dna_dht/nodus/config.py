@@ -57,8 +57,8 @@ class NodusConfig:
             parse(text)
         if len(self.identity.encode()) > LABEL_LIMIT or not self.identity.isprintable():
             raise ConfigError(f"identity: a printable label of at most {LABEL_LIMIT} bytes")
-        if self.persistence_path is not None and len(os.fsencode(self.persistence_path)) > PATH_LIMIT:
-            raise ConfigError(f"persistence path: at most {PATH_LIMIT} bytes")
+        if self.persistence_path is not None:
+            _check_base(self.persistence_path)
         if self.public_ip is not None:
             _ip_version(self.public_ip, "public ip")
         versions = [_ip_version(host, "bind") for host in self.bind]
@@ -103,6 +103,13 @@ def default_persistence_path(environment: Mapping[str, str], *, system: bool) ->
     if configured.startswith("/"):
         return Path(configured) / "dna-dht" / STATE_NAME
     return Path(environment.get("HOME") or "/") / ".local" / "share" / "dna-dht" / STATE_NAME
+
+
+def _check_base(path: Path) -> None:
+    if len(os.fsencode(path)) > PATH_LIMIT:
+        raise ConfigError(f"persistence path: at most {PATH_LIMIT} bytes")
+    if path.name in ("", ".."):
+        raise ConfigError(f"persistence path {path}: name a file in the directory, like {path / STATE_NAME}")
 
 
 def _ip_version(host: str, setting: str) -> int:

@@ -23,7 +23,7 @@ from dna_dht.crypto.private_files import make_private_directory
 from dna_dht.errors import ConfigError, CryptoError, DhtError, StorageError
 from dna_dht.node import Node, NodeConfig
 from dna_dht.nodus import lines, public_ip
-from dna_dht.nodus.config import NodusConfig
+from dna_dht.nodus.config import STATE_NAME, NodusConfig
 from dna_dht.store.sqlite import SqliteStore
 
 MINUTE = 60.0  # seconds between two stats lines; spec 04, 18.3
@@ -90,6 +90,8 @@ def _node_config(config: NodusConfig) -> NodeConfig:
     if path is None:
         identity = NodeIdentity.generate()
     else:
+        if path.is_dir():
+            raise StorageError(f"{path} is a directory: name a file in it, like {path / STATE_NAME}")
         make_private_directory(path.parent)
         store = SqliteStore(database_path(path))
         try:
