@@ -326,6 +326,19 @@ async def test_a_stats_line_each_minute(capfd: pytest.CaptureFixture[str]) -> No
     assert out.index("[1 min]") < out.index("[2 min]")
 
 
+def test_a_server_outlives_whoever_read_its_output(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dna_dht.cli.nodus", "-p", "0", "-s", str(tmp_path / "state")]
+    with subprocess.Popen([*command, "--bind", "127.0.0.1"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith(b"DHT:   "):
+            assert process.poll() is None
+        process.stdout.close()
+        process.send_signal(signal.SIGTERM)  # it prints that it stops
+        process.wait(WAIT)
+
+    assert (tmp_path / "state").exists(), "only a clean stop writes the state"
+
+
 async def test_a_second_signal_exits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)

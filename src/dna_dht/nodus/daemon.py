@@ -9,6 +9,7 @@ ignored, so that a server outlives the terminal it was started from.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -68,9 +69,11 @@ async def serve(config: NodusConfig, *, minute: float = MINUTE) -> int:
     _say("[DHT] Started", f"[DHT] Node ID: {identity.node_id_text[:16]}...", *lines.running(host, node.port))
     if os.geteuid() == 0:
         _complain("[WARNING] Running as root, which nothing here needs: make a user for it")
-    await _report(node, stop, minute)
-    _say("", "Shutting down...")
-    await node.stop()
+    try:
+        await _report(node, stop, minute)
+    finally:
+        _say("", "Shutting down...")
+        await node.stop()
     return STOPPED
 
 
@@ -174,9 +177,12 @@ def watch_signals(stop: asyncio.Event) -> None:
 
 
 def _say(*text: str) -> None:
-    for line in text:
-        print(line, flush=True)
+    """Print lines at once. A reader that has gone away does not stop a server."""
+    with contextlib.suppress(OSError):
+        for line in text:
+            print(line, flush=True)
 
 
 def _complain(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
