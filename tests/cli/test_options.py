@@ -7,7 +7,17 @@ import click
 import pytest
 
 from dna_dht.cli.failures import Exit, Failure
-from dna_dht.cli.options import Key, parse_endpoint, parse_key, parse_owner, parse_ttl, read_data
+from dna_dht.cli.options import (
+    Key,
+    NetworkOptions,
+    network_options,
+    parse_endpoint,
+    parse_key,
+    parse_owner,
+    parse_ttl,
+    read_data,
+)
+from dna_dht.nodus.networks import MAINNET
 from dna_dht.wire.infohash import InfoHash
 
 
@@ -131,3 +141,39 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"cannot read .*missing\.txt: No such file") as caught:
         read_data(f"@{tmp_path / 'missing.txt'}", 100)
     assert caught.value.exit_code == Exit.USAGE
+
+
+def network_of(*arguments: str) -> NetworkOptions:
+    """What a command is given for *arguments*. Nothing is contacted."""
+    seen: list[NetworkOptions] = []
+
+    @click.command()
+    @network_options(default_timeout=30)
+    def command(network: NetworkOptions) -> None:
+        seen.append(network)
+
+    command(arguments, standalone_mode=False)
+    return seen[0]
+
+
+def test_no_network_is_contacted_unless_it_is_named() -> None:
+    assert network_of().bootstrap == ()
+    assert network_of("--network", "mainnet").bootstrap == MAINNET
+
+
+def test_nodes_of_a_named_network_come_after_those_given_and_once() -> None:
+    given = ("-b", "127.0.0.1:4100", "-b", MAINNET[1], "-b", "127.0.0.1:4100")
+    assert network_of("--network", "mainnet", *given).bootstrap == (
+        "127.0.0.1:4100",
+        MAINNET[1],
+        MAINNET[0],
+        MAINNET[2],
+    )
+
+
+def test_address_families_and_limits() -> None:
+    assert network_of() == NetworkOptions((), True, True, 0, 30.0)
+    assert network_of("-4", "--network-id", "7", "--timeout", "1.5") == NetworkOptions(
+        (), True, False, 7, 1.5
+    )
+    assert network_of("-6").ipv4 is False
