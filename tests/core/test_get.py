@@ -603,6 +603,14 @@ def test_zero_key_is_refused() -> None:
     assert world.core.stats()["operations"] == 0
 
 
+def test_filter_that_cannot_be_sent_is_refused_and_leaves_nothing() -> None:
+    world = World(peers=3)
+    with pytest.raises(ValueError, match="seq filter"):
+        world.get(query=Query((), ((Field.SEQ, 1),)))
+    assert world.core.stats()["operations"] == 0
+    assert_clean(world)
+
+
 # -- read repair
 
 

@@ -493,6 +493,14 @@ def test_value_that_nobody_confirms_ends_with_its_type() -> None:
     assert world.changes(operation) == [("added", b"short"), ("expired", b"short")]
 
 
+def test_filter_that_cannot_be_sent_is_refused_and_leaves_nothing() -> None:
+    world = World(peers=3)
+    with pytest.raises(ValueError, match="seq filter"):
+        world.listen(query=Query((), ((Field.SEQ, 1),)))
+    assert world.core.stats()["operations"] == 0
+    world.run(30)
+
+
 def test_zero_key_is_refused() -> None:
     world = World(peers=1)
     with pytest.raises(ValueError, match="zero key"):

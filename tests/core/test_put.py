@@ -225,6 +225,14 @@ def test_creation_date_travels_with_values_that_are_not_permanent() -> None:
     assert [entry.message.created for entry in world.sent(Put)] == [None]
 
 
+@pytest.mark.parametrize(("created", "sent"), [(-5.0, 0), (1e30, 1_700_000_000)])
+def test_creation_dates_out_of_range_are_clamped(created: float, sent: int) -> None:
+    world = World(peers=1)
+    world.stored(value(type=0x1002), created=created)
+
+    assert [entry.message.created for entry in world.sent(Put)] == [sent]
+
+
 def test_liars_cannot_keep_a_put_from_the_nodes_that_answered() -> None:
     """Everybody names somebody nearer without end."""
     world = World(peers=1)

@@ -75,6 +75,8 @@ class Claims:
 
     def disbelieve(self, candidate: Candidate) -> None:
         """*candidate* lied, or is gone: forget all it claimed."""
+        if candidate in self._unbelieved:
+            return
         self._unbelieved.add(candidate)
         for value_id, claims in list(self._claims.items()):
             claims.pop(candidate, None)

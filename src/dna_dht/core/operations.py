@@ -16,7 +16,7 @@ from dna_dht.core.stored_value import Change, StoredValue
 from dna_dht.wire.address import Address
 from dna_dht.wire.infohash import ZERO, InfoHash
 from dna_dht.wire.messages import Reply
-from dna_dht.wire.query import Query
+from dna_dht.wire.query import Query, pack_query
 from dna_dht.wire.value import Value
 from dna_dht.wire.value_codec import pack
 
@@ -62,6 +62,7 @@ class Operations:
         strength: Strength,
         timeout: float,
     ) -> OperationId:
+        pack_query(Query((), where))
         operation = self._number(key)
         running = GetOperation(
             self._services, operation, key, where, strength, timeout, partial(self._finish, operation)
@@ -94,7 +95,7 @@ class Operations:
             self._announces.add(announce)
         running = self._start_put(
             Announce(key, value.id, value.type, value.seq, packed) if announce is None else announce,
-            None if permanent or created is None else int(created),
+            None if permanent or created is None else int(max(0.0, min(created, now.unix))),
             "first" if probe else "update",
             partial(self._on_put_done, operation, announce),
         )
@@ -103,6 +104,7 @@ class Operations:
         return operation
 
     def listen(self, key: InfoHash, query: Query) -> OperationId:
+        pack_query(Query((), query.where))
         most = self._ctx.config.limits.listens
         if self.listening >= most:
             raise ValueError(f"too many listens: at most {most} at once")
