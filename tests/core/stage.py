@@ -182,9 +182,12 @@ class Stage:
 
     def take(self, destination: Address) -> list[Message]:
         """What *destination* was sent and nobody took, with values put together from their parts."""
-        mine = [payload for to, payload in self.sent if to == destination]
+        messages = assembled([payload for to, payload in self.sent if to == destination])
+        while messages is None:  # a long burst is spread over some milliseconds
+            self.wait(0.001)
+            messages = assembled([payload for to, payload in self.sent if to == destination])
         self.sent = [entry for entry in self.sent if entry[0] != destination]
-        return assembled(mine)
+        return messages
 
     def wait(self, seconds: float) -> None:
         """Let virtual time pass."""
@@ -237,24 +240,27 @@ class Stage:
         self.now = Instant(mono, START.unix + mono - START.mono)
 
 
-def assembled(datagrams: list[bytes]) -> list[Message]:
-    """The messages, values complete."""
+def assembled(datagrams: list[bytes]) -> list[Message] | None:
+    """The messages, values complete; None if parts are missing."""
     messages: list[Any] = []
     for datagram in datagrams:
         message: Any = decode(datagram)
         if not isinstance(message, Part):
             messages.append(
-                [message, {index: bytearray(size) for index, size in getattr(message, "sizes", ())}]
+                [message, {index: bytearray(size) for index, size in getattr(message, "sizes", ())}, 0]
             )
             continue
-        for carrier, pieces in reversed(messages):
-            if carrier.tid == message.tid and pieces:
+        for entry in reversed(messages):
+            if entry[0].tid == message.tid and entry[1]:
                 for index, offset, data in message.pieces:
-                    pieces[index][offset : offset + len(data)] = data
+                    entry[1][index][offset : offset + len(data)] = data
+                    entry[2] += len(data)
                 break
     whole: list[Message] = []
-    for message, pieces in messages:
+    for message, pieces, arrived in messages:
         if pieces:
+            if arrived < sum(map(len, pieces.values())):
+                return None
             message = with_values(message, [unpack(bytes(piece)) for piece in pieces.values()])
         whole.append(message)
     return whole

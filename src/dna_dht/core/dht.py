@@ -101,7 +101,7 @@ class DhtCore:
         self._renewal = Renewal(services)
         self._bootstrap = Bootstrap(ctx, self._overlays, requests, composer)
         self._bootstrap.on_connected = self._operations.on_connected
-        replies = Replies(ctx, proof, requests, composer)
+        self._replies = replies = Replies(ctx, proof, requests, composer)
         self._listeners = RemoteListeners(ctx)
         self._pushes = Pushes(ctx, self._listeners, requests, composer, tokens)
         put_jobs = PutJobs(ctx, self._storage, self._verification, self._persistence, replies, composer)
@@ -185,7 +185,7 @@ class DhtCore:
             owner_id: only values of this owner.
             timeout: seconds.
         Raises:
-            ValueError: *key* is ZERO.
+            ValueError: *key* is ZERO, or the filters cannot be sent.
         """
         self._ctx.now = now
         where = query.where if owner_id is None else (*query.where, (Field.OWNER, bytes(owner_id)))
@@ -219,7 +219,7 @@ class DhtCore:
         """Be told of every change under *key* as ListenChanged, until cancelled.
 
         Raises:
-            ValueError: *key* is ZERO, or ``Limits.listens`` are running.
+            ValueError: *key* is ZERO, the filters cannot be sent, or ``Limits.listens`` are running.
         """
         self._ctx.now = now
         return self._operations.listen(key, query)
@@ -394,6 +394,10 @@ class DhtCore:
             "verifications_pending": self._verification.pending(),
             "persists_pending": len(self._persistence),
             "restoring": len(self._restoring),
+            "held_requests": len(self._replies),
+            "push_channels": len(self._pushes),
+            "keys_looked_after": len(self._renewal),
+            "timers": len(self._ctx.timers),
             **self._ctx.counters.snapshot(),
         }
 
