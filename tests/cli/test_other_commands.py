@@ -34,7 +34,22 @@ def test_ping_without_answer(run: Run) -> None:
     result = run("ping", "--timeout", "0.3", "127.0.0.1:9")
 
     assert result.exit_code == Exit.NO_ANSWER
-    assert result.stderr.startswith("dna-dht: 127.0.0.1:9 does not answer: check address and port")
+    assert result.stderr.startswith("dna-dht: no answer from 127.0.0.1:9: check address and port")
+
+
+def test_ping_of_several_nodes_prints_who_answers(run: Run, server: ServerProcess) -> None:
+    result = run("ping", "--timeout", "0.3", "-b", server.endpoint, "127.0.0.1:9")
+
+    assert result.stdout.startswith(f"{server.endpoint} is ")
+    assert len(result.stdout.splitlines()) == 1
+    assert result.exit_code == Exit.NO_ANSWER
+    assert "127.0.0.1:9" in result.stderr
+
+
+def test_ping_of_nobody_is_wrong_usage(run: Run) -> None:
+    result = run("ping")
+    assert result.exit_code == Exit.USAGE
+    assert "no node to ask" in result.stderr
 
 
 def test_ping_in_another_network(run: Run, server: ServerProcess) -> None:
