@@ -633,6 +633,52 @@ def test_one_stale_target_gets_the_newest_revision_as_it_is() -> None:
     assert_clean(world)
 
 
+def test_node_that_keeps_an_older_revision_is_not_offered_the_newest_with_every_read() -> None:
+    world = World(peers=8)
+    new, old = value(b"new", seq=2), value(b"old", seq=1)
+    for peer in world.peers:
+        peer.hold(new)
+    stubborn = world.peers[6]
+    stubborn.hold(old)
+    stubborn.script = lambda peer, message: (
+        [peer.put_reply(message.tid, 1)] if isinstance(message, Put) else None
+    )
+    for _ in range(5):
+        world.got("all")
+        world.run(10)
+    assert len({entry.message.tid for entry in world.sent(Put)}) == 1
+    world.run(700)
+    world.got("all")
+    world.run(1)
+
+    assert len({entry.message.tid for entry in world.sent(Put)}) == 2
+
+
+def test_repair_keeps_the_creation_date_if_it_is_known() -> None:
+    world = World(peers=8)
+    world.stored(value(b"new", seq=2), created=world.now.unix - 1000)
+    world.run(10)
+    world.peers[3].hold(value(b"old", seq=1))
+    since = world.now.mono
+    world.got("all")
+    world.run(1)
+
+    repairs = world.sent(Put, since=since)
+    assert {entry.peer.id for entry in repairs} == {world.peers[3].id}
+    assert repairs[0].message.created == 1_700_000_000 - 1000
+
+
+@pytest.mark.parametrize("policy", ["reference", "off"])
+def test_other_policies_do_not_repair(policy: Any) -> None:
+    world = World(CoreConfig(ipv6=False, maintenance=policy), peers=8)
+    for rank, peer in enumerate(world.peers):
+        peer.hold(value(b"new", seq=2) if rank else value(b"old", seq=1))
+    world.got("all")
+    world.run(1)
+
+    assert world.sent(Put) == []
+
+
 @pytest.mark.parametrize("strength", ["first", "fresh"])
 def test_nothing_is_repaired_without_need_or_by_first(strength: Any) -> None:
     world = World(peers=8)

@@ -15,8 +15,8 @@ them only until one is slow. Only values that verify are delivered; per (owner, 
 After the end the lookup still takes in late answers, so that the next operation on the key knows its closest
 nodes.
 
-Read repair (reliability T6): after *fresh* and *all*, one of the targets that claimed an older revision gets
-the newest one, as it is; the storing node decides by its usual rules.
+After *fresh* and *all*, one of the targets that claimed an older revision gets the newest
+(:mod:`~dna_dht.core.read_repair`).
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from dna_dht.wire.infohash import InfoHash
 from dna_dht.wire.messages import Reply
 from dna_dht.wire.query import Field, Query
 from dna_dht.wire.value import Value
-from dna_dht.wire.value_codec import pack, unpack
+from dna_dht.wire.value_codec import unpack
 
 Strength = Literal["first", "fresh", "all"]
 
@@ -345,36 +345,17 @@ class GetOperation:
                 evidence=tuple(evidence),
             )
         )
-        if self._strength != "first" and self._services.ctx.config.maintenance == "renew":
+        if self._strength != "first":
             self._repair()
 
     def _repair(self) -> None:
-        """Give the newest revision to one of the targets that claims an older one."""
-        now = self._services.ctx.now.mono
+        """Let one of the targets that claim an older revision have the newest."""
         targets = {candidate for lookup in self._lookups for candidate in lookup.targets()}
         for value in self._best.values():
-            if value.is_signed:
-                for candidate, seq in self._claims.holders(value.id).items():
-                    if seq < value.seq and candidate in targets and candidate.node.has_token(now):
-                        self._put(candidate, value)
-                        return
-
-    def _put(self, candidate: Candidate, value: Value) -> None:
-        """Its creation date is known only if we store it too; otherwise its life begins again."""
-        services, node = self._services, candidate.node
-        now = services.ctx.now
-        stored = services.storage.get(self._key, value.id)
-        created = None
-        if stored is not None and stored.seq == value.seq and not stored.permanent:
-            created = max(0, int(now.unix - (now.mono - stored.created)))
-        services.ctx.counters.events["read repair"] += 1
-        services.requests.send(
-            node,
-            "put",
-            lambda tid: services.composer.put(tid, self._key, node.token, (pack(value),), created),
-            on_reply=_ignore,
-            on_failed=_ignore,
-        )
+            holders = self._claims.holders(value.id).items()
+            stale = [holder.node for holder, seq in holders if seq < value.seq and holder in targets]
+            if stale and self._services.repair.offer(self._key, value, stale):
+                return
 
 
 def conclusive(lookup: Lookup) -> bool:
@@ -409,7 +390,3 @@ def _round_trip(candidate: Candidate) -> float:
 def _fastest(candidates: list[Candidate]) -> Candidate | None:
     """The one with the shortest round trip; the nearest if none was measured."""
     return min(candidates, key=_round_trip, default=None)
-
-
-def _ignore(answer: object) -> None:
-    """Nobody waits for a repair."""

@@ -1,10 +1,11 @@
 """Services: what the operations of one node work with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dna_dht.core.compose import Composer
 from dna_dht.core.context import CoreContext
 from dna_dht.core.overlay import Overlay
+from dna_dht.core.read_repair import ReadRepair
 from dna_dht.core.requests import Requests
 from dna_dht.core.storage import Storage
 from dna_dht.core.verification import Verification
@@ -20,6 +21,10 @@ class Services:
     overlays: list[Overlay]
     storage: Storage
     verification: Verification
+    repair: ReadRepair = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.repair = ReadRepair(self.ctx, self.requests, self.composer, self.storage)
 
     def active_overlays(self) -> list[Overlay]:
         """The families an operation should use: those with a good node; if there is none, those with any
