@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dna_dht.core.config import CoreConfig
+from dna_dht.core.config import CoreConfig, Limits
 from dna_dht.core.effects import OperationDone, ValuesFound
 from dna_dht.core.get import FULL_REPLY, MAX_FETCHES, MAX_VALUES
 from dna_dht.wire.infohash import InfoHash
@@ -260,6 +260,17 @@ def test_value_that_is_claimed_but_did_not_come_leaves_it_open() -> None:
     outcome: Any = world.outcome(world.get(timeout=0.5))
 
     assert outcome.values == ()
+    assert not outcome.conclusive
+
+
+def test_value_that_could_not_be_checked_leaves_it_open() -> None:
+    world = World(CoreConfig(ipv6=False, limits=Limits(verifications_pending=1)), peers=2)
+    world.verify_delay = 1.0
+    for peer in world.peers:
+        peer.hold(*[value(b"%d" % number, id=number) for number in range(1, 10)])
+    outcome = world.got()
+
+    assert len(outcome.values) < 9
     assert not outcome.conclusive
 
 

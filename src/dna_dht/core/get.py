@@ -70,6 +70,7 @@ class GetOperation:
         self._body_open = False
         self._listing = False  # it is asked for its ids too
         self._checking = 0  # values at the verifier
+        self._unchecked = False  # it had no room for some
         self._requests: set[Request] = set()
         self._fetching: set[Request] = set()
         self._done = False
@@ -266,6 +267,7 @@ class GetOperation:
         then = partial(self._on_checked, candidate, value)
         if not self._services.verification.check(value, None, then):
             self._checking -= 1
+            self._unchecked = True
 
     def _on_checked(self, candidate: Candidate, value: Value, valid: bool) -> None:
         self._checking -= 1
@@ -334,7 +336,8 @@ class GetOperation:
             self._services.requests.cancel(request)
         claims = self._claims.by_id
         evidence = [entry for lookup in self._lookups for entry in evidence_of(lookup, claims)]
-        complete = not (self._body_open or self._checking or self._listing or self._claims.plan(0)[0])
+        under_way = self._body_open or self._checking or self._listing
+        complete = not (under_way or self._unchecked or self._claims.plan(0)[0])
         self._on_done(
             GetOutcome(
                 values=tuple(self._best.values()),
