@@ -484,6 +484,17 @@ def test_number_of_values_is_limited() -> None:
     assert [data for change, data in changes if change == "expired"] == [b"1", b"2"]
 
 
+def test_values_that_find_no_room_at_the_verifier_are_told_later() -> None:
+    world = World(CoreConfig(ipv6=False, limits=Limits(verifications_pending=1)), peers=4)
+    world.verify_delay = 0.1
+    for peer in world.peers:
+        peer.hold(*[value(b"%d" % number, id=number) for number in range(1, 21)])
+    operation = world.listen()
+    world.run(10)
+
+    assert len(world.changes(operation)) == 20
+
+
 def test_value_that_nobody_confirms_ends_with_its_type() -> None:
     world, operation = settled()
     world.peers[0].tell(value(b"short", type=0))
