@@ -86,6 +86,7 @@ class Siege:
         self.done: dict[int, Any] = {}
         self.largest_answer = 0
         self._checks: list[VerifyRequested] = []
+        self._forgotten: list[VerifyRequested] = []  # not answered while the siege lasts
         self._commits: list[PersistRequested] = []
         self._asked: list[tuple[Address, bytes]] = []  # the latest requests of the node
         self._tokens: dict[Address, bytes] = {}
@@ -178,8 +179,13 @@ class Siege:
     def survives(self) -> None:
         """Afterwards, when the attackers are gone, the node does its work: an honest put and get."""
         chance = Random(1)
+        for event in (*self._checks, *self._forgotten):
+            self.core.verified(event.job, False, self.now)
+        for commit in self._commits:
+            self.core.persisted(commit.ticket, False, self.now)
         self._checks.clear()
         self._commits.clear()
+        self.pump(chance, honest=True)
         self.pass_time(700, chance, honest=True)
         self.check()
         self.core.bootstrap(list(self._neighbours), self.now)
@@ -227,7 +233,8 @@ class Siege:
             if chance.random() < 0.8:
                 self.core.verified(event.job, chance.random() < 0.7, self.now)
                 self.core.verified(event.job, True, self.now)  # twice is once
-        del self._checks[:-200]
+            else:
+                self._forgotten.append(event)
 
     def _answer_commit(self, chance: Random) -> None:
         while self._commits and chance.random() < 0.7:

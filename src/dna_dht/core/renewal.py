@@ -170,10 +170,14 @@ class Renewal:
         }
 
     def _rank(self, key: InfoHash, overlay: Overlay) -> int:
-        """How many good nodes are closer to *key* than we are, KEEP_RANK at most."""
-        number = int.from_bytes(key, "big")
+        """How many good nodes are closer to *key* than we are, as far as it matters here.
+
+        All of them share a bucket, which holds eight, so the cache is asked, not the table.
+        """
+        now, number = self._ctx.now.mono, int.from_bytes(key, "big")
         own = int.from_bytes(self._ctx.node_id, "big") ^ number
-        return sum(node.number ^ number < own for node in overlay.table.closest(key, KEEP_RANK))
+        nodes = overlay.closest(key, 2 * KEEP_RANK)
+        return sum(node.number ^ number < own and node.is_good(now) for node in nodes)
 
     def _forget(self, key: InfoHash) -> None:
         watch = self._watches.pop(key, None)
