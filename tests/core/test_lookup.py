@@ -412,6 +412,21 @@ def test_failed_node_gives_its_place_to_the_next_of_its_subnet(bench: Bench) -> 
     assert bench.ranks(lookup.targets())[:3] == [2, 3, 11]
 
 
+def test_late_answer_takes_the_place_back_from_the_next_of_its_subnet(bench: Bench) -> None:
+    for rank in range(1, 5):
+        bench.know(rank, address=_crowd(rank))
+    for rank in range(11, 19):
+        bench.know(rank)
+    lookup = bench.lookup()
+    lookup.step()
+    first = bench.asked[0]
+    lookup.slow(first)
+    assert bench.ranks(lookup.targets())[:3] == [2, 3, 11]
+    lookup.answered(first, naming())
+
+    assert bench.ranks(lookup.targets())[:3] == [1, 2, 11]
+
+
 def test_many_names_of_one_node_push_nobody_aside(bench: Bench) -> None:
     """The list of those set aside holds each node once, and the nearest."""
     for rank in range(101, 109):
@@ -511,3 +526,31 @@ def test_every_lookup_ends_and_finds_the_closest(seed: int, size: int, dead: flo
         assert found == [rank for rank in by_distance if rank in alive][:8]
     states = {candidate.state for candidate in lookup.candidates}
     assert states <= {NEW, ANSWERED, FAILED}
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32), size=st.integers(1, 14), nets=st.integers(1, 6))
+def test_subnet_rule_holds_whatever_the_order(seed: int, size: int, nets: int) -> None:
+    """Of each subnet the two nearest, then the nearest of all others until there are eight."""
+    rng = Random(seed)
+    bench = Bench()
+    ranks = sorted(rng.sample(range(1, 1000), size))
+    net = {rank: rng.randrange(nets) for rank in ranks}
+    addresses = {rank: (f"77.7.{net[rank]}.{1 + at}", 4000) for at, rank in enumerate(ranks)}
+    first = rng.choice(ranks)
+    bench.know(first, address=addresses[first])
+    lookup = bench.lookup()
+    lookup.step()
+    others = [rank for rank in ranks if rank != first]
+    rng.shuffle(others)
+    replies = [naming(*others[at : at + 3], addresses=addresses) for at in range(0, len(others), 3)]
+    for reply in replies:
+        lookup.answered(bench.asked[0], reply)
+
+    chosen: list[int] = []
+    aside: list[int] = []
+    for rank in ranks:
+        same = sum(net[other] == net[rank] for other in chosen)
+        (aside if same >= 2 else chosen).append(rank)
+    expected = sorted(chosen + aside[: max(0, 8 - len(chosen))])[:8]
+    assert bench.ranks(lookup.targets()) == expected

@@ -86,6 +86,7 @@ class Lookup:
         self._known: set[InfoHash] = set()
         self._nets: Counter[str] = Counter()  # nodes heard of, by subnet
         self._crowded: list[Candidate] = []  # nearest first; set aside because of their subnet
+        self._filled = False  # candidates beyond PER_SUBNET are listed, for want of others
         self._asked = 0
         self._remembered = False
         self.candidates: list[Candidate] = []
@@ -115,7 +116,8 @@ class Lookup:
     def answered(self, candidate: Candidate, reply: Reply) -> None:
         """*candidate* answered a find or get; its token and nodes are taken in."""
         candidate.state = ANSWERED
-        candidate.slow = False
+        if candidate.slow:
+            self.count_again(candidate)
         nodes = reply.nodes4 if self.overlay.family == 4 else reply.nodes6
         if nodes:
             self._take(self.overlay.on_nodes(nodes, candidate.node))
@@ -135,6 +137,8 @@ class Lookup:
     def count_again(self, candidate: Candidate) -> None:
         """*candidate* is of use after all."""
         candidate.slow = False
+        if self._crowded or self._filled:
+            self._arrange()
 
     def failed(self, candidate: Candidate) -> None:
         """*candidate* will not answer any more."""
@@ -178,7 +182,7 @@ class Lookup:
 
     def _take(self, nodes: Sequence[RemoteNode]) -> None:
         """Add the new ones among *nodes* to the candidates."""
-        crowded = bool(self._crowded)
+        crowded = bool(self._crowded) or self._filled
         for node in nodes:
             if node.id in self._known or node.client:
                 continue
@@ -206,7 +210,8 @@ class Lookup:
                 places[candidate.net] += 1
                 live += 1
             listed.append(candidate)
-        if aside and live < TARGET_NODES:
+        self._filled = bool(aside) and live < TARGET_NODES
+        if self._filled:
             missing = TARGET_NODES - live
             listed = sorted(listed + aside[:missing])
             del aside[:missing]
@@ -214,7 +219,7 @@ class Lookup:
 
     def _replace(self) -> None:
         """Somebody failed or is slow: find others to ask."""
-        if self._crowded:
+        if self._crowded or self._filled:
             self._arrange()
         live = sum(candidate.live for candidate in self.candidates)
         if live < TARGET_NODES:
