@@ -2,7 +2,7 @@
 
 from random import Random
 
-from dna_dht.core.replies import HOLD, MAX_HELD
+from dna_dht.core.replies import HOLD, MAX_HELD, VALUE_RATE
 from dna_dht.wire import encode
 from dna_dht.wire.address import Address
 from dna_dht.wire.decode import decode
@@ -216,3 +216,34 @@ def test_one_victim_gets_at_most_a_hundred_answers_a_second() -> None:
         other = InfoHash.of(b"%d" % number)
         stage.receive(Get(tid=number, sender=other, key=KEY, client=True), (ALICE[0], 6000 + number))
     assert len([1 for to, _ in stage.sent if to[0] == ALICE[0]]) <= 100
+
+
+def test_a_proved_address_gets_values_at_a_bounded_rate() -> None:
+    """A thousand gets a second for a megabyte each would be a gigabyte a second."""
+    stage = Stage(requests_per_source=-1)
+    for number in range(16):
+        stage.put(CAROL, value(bytes([number]) * 40_000, id=number + 1, owner=f"owner {number}"))
+    stage.prove(ALICE)
+    begun = stage.now.mono
+    sent = 0
+    for _ in range(40):
+        for _ in range(10):
+            stage.receive(Get(tid=stage.tid(), sender=id_of(ALICE), key=KEY, client=True), ALICE)
+        stage.wait(0.05)
+        sent += sum(len(payload) for to, payload in stage.sent if to == ALICE)
+        stage.sent.clear()
+    seconds = stage.now.mono - begun
+    assert 0.8 * seconds * VALUE_RATE < sent < 1.1 * (seconds + 1.1) * VALUE_RATE
+    assert stage.dropped["reply: too many bytes for one source"] > 0
+    stage.prove(BOB)
+    assert len(got(stage.get(BOB))) == 16, "others are not concerned"
+
+
+def test_what_is_remembered_of_readers_is_bounded() -> None:
+    stage = Stage(rate_sources=8)
+    stage.put(CAROL, value())
+    for number in range(50):
+        reader = (f"31.{number}.1.1", 4000)
+        stage.prove(reader)
+        assert got(stage.get(reader)) == [1]
+    assert len(stage.core._replies._paid_until) <= 8

@@ -82,8 +82,11 @@ class Handlers:
             fields = answer_fields(query, stored)
         else:
             packed = self._limited(stored)
-            if packed and self._replies.must_hold(source, sum(map(len, packed))):
+            size = sum(map(len, packed))
+            if self._replies.must_hold(source, size):
                 self._replies.hold(source, partial(self.on_get, get, node))
+                return
+            if size and not self._replies.may_carry(source, size):
                 return
         nodes = self._nodes(get.key, node.family, get.want)
         token = self._tokens.issue(source)

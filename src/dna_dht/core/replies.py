@@ -6,8 +6,11 @@ again when it has answered, within HOLD seconds. Reference readers first ask for
 answer pings, so an honest newcomer loses one round trip in ten minutes.
 
 What is held is the request, never the answer, which can be a thousand times larger.
+
+A proved address, too, gets values at a bounded rate only: a get of 70 bytes can ask for a megabyte.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -16,17 +19,19 @@ from dna_dht.core.bursts import send_burst
 from dna_dht.core.compose import Composer
 from dna_dht.core.context import CoreContext
 from dna_dht.core.requests import Request, Requests
-from dna_dht.wire.address import Address
+from dna_dht.wire.address import Address, is_loopback, source_group
 from dna_dht.wire.messages import Reply
 
 HOLD = 2.0  # seconds; reliability T9
 MAX_HELD = 16  # requests held for one address, so that one flooder does not fill the places of all
+VALUE_RATE = 16 * 1024 * 1024  # bytes of values per second to one source; reliability G6
+VALUE_BURST = 1.0  # seconds of that rate that may leave at once
 
 
 class Replies:
     """Sends answers to requests."""
 
-    __slots__ = ("_composer", "_ctx", "_held", "_held_count", "_proof", "_requests")
+    __slots__ = ("_composer", "_ctx", "_held", "_held_count", "_paid_until", "_proof", "_requests")
 
     def __init__(self, ctx: CoreContext, proof: AddressProof, requests: Requests, composer: Composer) -> None:
         self._ctx = ctx
@@ -35,6 +40,7 @@ class Replies:
         self._composer = composer
         self._held: dict[Address, list[Callable[[], None]]] = {}
         self._held_count = 0
+        self._paid_until: OrderedDict[str, float] = OrderedDict()  # per source; longest silent first
 
     def send_one(self, to: Address, datagram: bytes) -> None:
         """Send a small answer: pong, confirmation, error."""
@@ -46,6 +52,24 @@ class Replies:
     def must_hold(self, to: Address, size: int) -> bool:
         """Whether an answer of *size* bytes or more may not go to *to* now: then call :meth:`hold`."""
         return size > self._ctx.config.limits.unproved_reply_bytes and not self._proof.proved(to)
+
+    def may_carry(self, to: Address, size: int) -> bool:
+        """Whether *size* bytes of values may go to *to* now, and count them. Loopback is exempt if so
+        configured.
+        """
+        host, config, now = to[0], self._ctx.config, self._ctx.now.mono
+        if config.exempt_loopback and is_loopback(host):
+            return True
+        paid, source = self._paid_until, source_group(host)
+        until = max(paid.get(source, now), now)
+        if until > now + VALUE_BURST:
+            self._ctx.counters.dropped["reply: too many bytes for one source"] += 1
+            return False
+        paid[source] = until + size / VALUE_RATE
+        paid.move_to_end(source)
+        if len(paid) > config.limits.rate_sources:
+            paid.popitem(last=False)
+        return True
 
     def send(self, to: Address, datagrams: Sequence[bytes], again: Callable[[], None]) -> None:
         """Send an answer of any size, or do *again* what led to it when *to* has proved itself."""
