@@ -6,6 +6,7 @@ node counts. It ends with its input.
 """
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -60,6 +61,8 @@ async def main() -> None:
         if command["op"] == "start":
             node = Node(config_for(command))
             await node.start()
+            gc.collect()
+            gc.freeze()  # as dna-nodus does
         elif command["op"] == "stats" and node is not None:
             answer["stats"] = str(node.stats())
         else:

@@ -9,6 +9,7 @@ ignored, so that a server outlives the terminal it was started from.
 """
 
 import asyncio
+import gc
 import contextlib
 import logging
 import os
@@ -69,6 +70,8 @@ async def serve(config: NodusConfig, *, minute: float = MINUTE) -> int:
     _say("[DHT] Started", f"[DHT] Node ID: {identity.node_id_text[:16]}...", *lines.running(host, node.port))
     if os.geteuid() == 0:
         _complain("[WARNING] Running as root, which nothing here needs: make a user for it")
+    gc.collect()
+    gc.freeze()  # what is here now stays: full collections need not look at it again
     try:
         await _report(node, stop, minute)
     finally:
