@@ -9,8 +9,8 @@ ignored, so that a server outlives the terminal it was started from.
 """
 
 import asyncio
-import gc
 import contextlib
+import gc
 import logging
 import os
 import signal
