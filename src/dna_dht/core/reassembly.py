@@ -79,6 +79,8 @@ class Reassembly:
         "_ctx",
         "_exempt_loopback",
         "_limits",
+        "_most",
+        "_most_of_source",
         "_states",
         "_sweep",
         "_users",
@@ -89,6 +91,8 @@ class Reassembly:
         self.arrived_bytes = 0
         self._ctx = ctx
         self._limits = ctx.config.limits
+        self._most = ctx.config.limits.reassembly_bytes
+        self._most_of_source = ctx.config.limits.reassembly_bytes_per_source
         self._exempt_loopback = ctx.config.exempt_loopback
         self._states: OrderedDict[Key, _State] = OrderedDict()  # longest silent first
         self._users: dict[str, _User] = {}
@@ -140,17 +144,16 @@ class Reassembly:
         taken = progressed = False
         for index, offset, data in part.pieces:
             fit = self._take(state, index, offset, data)
+            if fit is Fit.TAKEN:
+                progressed = True
+            elif fit is Fit.DUPLICATE:
+                taken = True
             if state.gone:
                 return DROPPED
-            if fit is not Fit.REFUSED:
-                taken = True
-                if fit is Fit.TAKEN:
-                    progressed = True
         if progressed:
             state.progressed = self._ctx.now.mono
             self._states.move_to_end(key)
-            if not state.missing:
-                return self._finished(state)
+            return None if state.missing else self._finished(state)
         return None if taken else DROPPED
 
     def holes(self, source: Address, tid: int) -> tuple[int, int] | None:
@@ -261,7 +264,8 @@ class Reassembly:
             if pieces.arrived == pieces.size:
                 state.missing -= 1
             self._charge(state, len(data))
-            self._make_room(state)
+            if self.arrived_bytes > self._most or state.user.request_bytes > self._most_of_source:
+                self._make_room(state)
         elif fit is Fit.REFUSED:
             self._count("part: does not fit")
         return fit
