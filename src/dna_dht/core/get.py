@@ -25,7 +25,7 @@ from typing import Literal
 
 from dna_dht.core.claims import UNKNOWN_ROUND_TRIP, Claims, Fetch
 from dna_dht.core.effects import GetOutcome, NodeEvidence, OperationId, ValuesFound
-from dna_dht.core.lookup import ANSWERED, FAILED, NEW, TARGET_NODES, Candidate, Lookup
+from dna_dht.core.lookup import ANSWERED, FAILED, NEW, Candidate, Lookup
 from dna_dht.core.requests import Request
 from dna_dht.core.services import Services
 from dna_dht.wire.infohash import InfoHash
@@ -320,7 +320,7 @@ class GetOperation:
             return False
         targets = lookup.targets()
         answered = sum(candidate.state == ANSWERED for candidate in targets)
-        if 2 * answered <= max(len(targets), min(TARGET_NODES, len(lookup.candidates))):
+        if 2 * answered <= max(len(targets), min(lookup.width, len(lookup.candidates))):
             return False
         return bool(self._best) or (
             self._strength == "first" and any(candidate.slow for candidate in lookup.candidates)
@@ -362,8 +362,8 @@ class GetOperation:
 
 
 def conclusive(lookup: Lookup) -> bool:
-    """A majority of the eight closest candidates that did not fail has answered."""
-    closest = [candidate for candidate in lookup.candidates if candidate.state != FAILED][:TARGET_NODES]
+    """A majority of the closest candidates that did not fail has answered."""
+    closest = [candidate for candidate in lookup.candidates if candidate.state != FAILED][: lookup.width]
     answered = sum(candidate.state == ANSWERED for candidate in closest)
     return 2 * answered > len(closest)
 

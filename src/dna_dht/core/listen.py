@@ -17,7 +17,7 @@ from typing import Literal
 
 from dna_dht.core.effects import ListenChanged, OperationId
 from dna_dht.core.listened import Listened
-from dna_dht.core.lookup import ANSWERED, FAILED, NEW, Candidate, Lookup
+from dna_dht.core.lookup import ANSWERED, FAILED, NEW, TARGET_NODES, Candidate, Lookup
 from dna_dht.core.overlay import Overlay
 from dna_dht.core.remote_node import RemoteNode
 from dna_dht.core.requests import Request
@@ -163,7 +163,7 @@ class ListenOperation:
     def _subscribe(self, lookup: Lookup) -> None:
         """Subscribe to the closest nodes that answered."""
         now = self._services.ctx.now.mono
-        wanted = LISTEN_NODES
+        wanted = LISTEN_NODES + lookup.width - TARGET_NODES
         served = self._served()
         for candidate in lookup.candidates:
             node = candidate.node
@@ -199,9 +199,11 @@ class ListenOperation:
         serving = [
             other for other in self._subscriptions if other.confirmed and other.overlay is confirmed.overlay
         ]
-        if len(serving) > LISTEN_NODES:
+        width = max((look.width for look in self._lookups if look.overlay is confirmed.overlay), default=0)
+        wanted = LISTEN_NODES + max(width - TARGET_NODES, 0)
+        if len(serving) > wanted:
             serving.sort(key=lambda other: other.node.distance(self._number))
-            for surplus in serving[LISTEN_NODES:]:
+            for surplus in serving[wanted:]:
                 self._close(surplus)
 
     def _look_for_closer(self, subscription: Subscription) -> None:

@@ -9,13 +9,15 @@ A lookup owns a list of candidates, nearest first. Each is in one of these state
 
 A candidate that missed its first retry, or that its operation passes over, is *slow*: it keeps its state, but
 no longer counts among the closest, so the next one behind it is asked in its place (hedging); a late answer
-brings it back. The *targets* are the first eight candidates that are neither FAILED nor slow. The lookup is
-*settled* when all targets have answered: then they are the closest live nodes.
+brings it back. The *targets* are the first candidates, usually eight, that are neither FAILED nor slow. The
+lookup is *settled* when all targets have answered: then they are the closest live nodes.
 
 Who may be a candidate: of one /24 or /48 the PER_SUBNET nearest that are alive, as long as there are eight
 others; the rest waits aside (*crowded*). Whoever is nearer takes the place of a farther one of its subnet, so
 the outcome does not depend on the order in which nodes are heard of. When candidates fail or turn slow and
-fewer than eight are left, the node cache is asked again.
+fewer than eight are left, the node cache is asked again. A crowd among the closest looks like an attempt to
+surround the key: then there are not eight targets but SEARCH_NODES (*width*), so that a few subnets cannot
+hold all of them; storing nodes accept values up to that rank.
 
 How many at once: all eight when they are probably the right ones (Overlay.is_dense), or when the nearest
 candidate has answered and nothing nearer turned up; before that ALPHA, so that early waves do not flood nodes
@@ -41,6 +43,7 @@ TARGET_NODES = 8  # spec 02, section 1
 SEARCH_NODES = 14  # live candidates kept; same
 ALPHA = 4  # requests at once while far from the key; spec 02, section 1, MAX_REQUESTED_SEARCH_NODES
 MAX_ASKED = 96  # nodes asked by one lookup: a lying neighbourhood must not keep us busy for ever
+CROWD = 1024  # nodes of the cache looked at to find others behind a crowd: four subnets full of nodes
 PER_SUBNET = 2  # candidates of one /24 or /48; reliability T1
 NEW, ASKED, ANSWERED, FAILED = range(4)
 
@@ -73,6 +76,7 @@ class Lookup:
         candidates: nearest first; the failed ones stay listed as evidence.
         confident: the closest nodes were known from the start, by an earlier lookup.
         wide: they were probably known from the start; all targets are asked at once.
+        width: how many targets there are.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Lookup:
         self._known: set[InfoHash] = set()
         self._nets: Counter[str] = Counter()  # nodes heard of, by subnet
         self._crowded: list[Candidate] = []  # nearest first; set aside because of their subnet
+        self.width = TARGET_NODES
         self._filled = False  # candidates beyond PER_SUBNET are listed, for want of others
         self._asked = 0
         self._remembered = False
@@ -94,13 +99,15 @@ class Lookup:
         self.confident = overlay.is_settled(key, seeds)
         self.wide = self.confident or overlay.is_dense(key, seeds)
         self._take(seeds)
+        if self.width > TARGET_NODES:
+            self._take(overlay.closest(key, CROWD))
 
     # -- going on
 
     def step(self) -> None:
         """Ask whoever is next."""
         targets = self.targets()
-        limit = TARGET_NODES
+        limit = self.width
         if not self.wide and targets and targets[0].state != ANSWERED:
             limit = ALPHA
         under_way = sum(candidate.state == ASKED for candidate in targets)
@@ -148,12 +155,12 @@ class Lookup:
     # -- questions
 
     def targets(self) -> list[Candidate]:
-        """The closest candidates that are neither failed nor slow, at most eight."""
+        """The closest candidates that are neither failed nor slow, at most :attr:`width`."""
         found = []
         for candidate in self.candidates:
             if candidate.live:
                 found.append(candidate)
-                if len(found) == TARGET_NODES:
+                if len(found) == self.width:
                     break
         return found
 
@@ -216,13 +223,25 @@ class Lookup:
             listed = sorted(listed + aside[:missing])
             del aside[:missing]
         self.candidates, self._crowded = listed, aside[:SEARCH_NODES]
+        self.width = SEARCH_NODES if not self._filled and self._is_surrounded() else TARGET_NODES
+
+    def _is_surrounded(self) -> bool:
+        """Whether somebody who was set aside would be among the SEARCH_NODES closest."""
+        if not self._crowded:
+            return False
+        nearer = 0
+        for candidate in self.candidates:
+            if candidate.distance > self._crowded[0].distance:
+                break
+            nearer += candidate.live
+        return nearer < SEARCH_NODES
 
     def _replace(self) -> None:
         """Somebody failed or is slow: find others to ask."""
         if self._crowded or self._filled:
             self._arrange()
         live = sum(candidate.live for candidate in self.candidates)
-        if live < TARGET_NODES:
+        if live < self.width:
             slow = sum(candidate.slow for candidate in self.candidates)
             self._take(self.overlay.closest(self.key, SEARCH_NODES + slow))
         self._remember()
@@ -233,7 +252,8 @@ class Lookup:
             targets = self.targets()
             if targets and all(candidate.state == ANSWERED for candidate in targets):
                 self._remembered = True
-                self.overlay.remember_surroundings(self.key, radius=targets[-1].distance, nodes=len(targets))
+                closest = targets[:TARGET_NODES]
+                self.overlay.remember_surroundings(self.key, radius=closest[-1].distance, nodes=len(closest))
 
     def _trim(self) -> None:
         """Drop what lies behind the closest SEARCH_NODES live candidates and was never asked; it may come

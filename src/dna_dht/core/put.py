@@ -25,7 +25,7 @@ from typing import Literal
 
 from dna_dht.core.effects import NodeEvidence, PutOutcome
 from dna_dht.core.get import evidence_of
-from dna_dht.core.lookup import ANSWERED, FAILED, NEW, SEARCH_NODES, TARGET_NODES, Candidate, Lookup
+from dna_dht.core.lookup import ANSWERED, FAILED, NEW, SEARCH_NODES, Candidate, Lookup
 from dna_dht.core.remote_node import RemoteNode
 from dna_dht.core.requests import EXPIRED, Request
 from dna_dht.core.services import Services
@@ -272,7 +272,7 @@ class PutOperation:
     def _write(self, lookup: Lookup) -> None:
         """Put to the closest candidates, as far as nobody closer may still turn up."""
         now = self._services.ctx.now.mono
-        places = TARGET_NODES
+        places = lookup.width
         copies = sum(self._states.get(candidate) in COPIES for candidate in lookup.candidates)
         for candidate in lookup.candidates:
             if candidate.state == FAILED or candidate.slow:
@@ -300,7 +300,7 @@ class PutOperation:
         if not (lookup.settled or lookup.wide or lookup.stuck):
             return False
         live = acknowledged = 0
-        places = TARGET_NODES
+        places = lookup.width
         for candidate in lookup.candidates:
             state = self._states.get(candidate)
             live += candidate.live or state == REFUSED
