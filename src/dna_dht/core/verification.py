@@ -212,7 +212,8 @@ class _Bucket:
 def _digest(signature: bytes, message: bytes) -> bytes:
     """SHA-256 over both; the signed bytes contain the owner.
 
-    Fed in small pieces: longer ones make hashlib give up the interpreter lock, which costs more than they take.
+    Fed in small pieces: longer ones make hashlib give up the interpreter lock, which costs more than they
+    take.
     """
     content = memoryview(b"".join((len(signature).to_bytes(4, "big"), signature, message)))
     digest = hashlib.sha256()
