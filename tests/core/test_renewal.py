@@ -157,7 +157,7 @@ def test_the_closest_holder_acts_at_once_and_the_others_later() -> None:
         keep(made, value(), key=key)
         newcomer = made.add(near(key, 70))
         made.know(newcomer)
-        look = made.core._renewal._watches[key].look.deadline
+        look = made.core._renewal._watches[key].due
         stay_known(made, LOOK + RANK_DELAY)
         (probed,) = [
             entry.time for entry in made.log if entry.message.__class__ is Get and entry.peer is newcomer

@@ -27,6 +27,8 @@ clients too.
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from heapq import heappop, heappush
+from math import inf
 
 from dna_dht.core.lookup import TARGET_NODES
 from dna_dht.core.overlay import Overlay
@@ -58,14 +60,20 @@ Job = tuple[InfoHash, RemoteNode, StoredValue | None]  # what to put; None: ask 
 
 
 class _Watch:
-    """One stored key: its next look, the closest nodes that need nothing, and who is known to hold it all."""
+    """One stored key.
 
-    __slots__ = ("closest", "holders", "look")
+    Attributes:
+        due: when it is looked at next, monotonic seconds.
+        closest: family -> the closest nodes that need nothing.
+        holders: nodes known to hold all of it.
+    """
 
-    def __init__(self, look: Timer, closest: dict[int, set[InfoHash]]) -> None:
-        self.look = look
+    __slots__ = ("closest", "due", "holders")
+
+    def __init__(self, closest: dict[int, tuple[InfoHash, ...]]) -> None:
+        self.due = inf
         self.closest = closest
-        self.holders: set[InfoHash] = set()
+        self.holders: frozenset[InfoHash] = frozenset()
 
 
 class Renewal:
@@ -83,6 +91,8 @@ class Renewal:
         self._policy = services.ctx.config.maintenance
         self._only_own = self._policy == "off" or services.ctx.config.client_mode
         self._watches: dict[InfoHash, _Watch] = {}
+        self._looks: list[tuple[float, InfoHash]] = []  # heap; an entry counts if its watch is due then
+        self._next_look: Timer | None = None
         self._queue: deque[Job] = deque()
         self._under_way = 0
         self._free_at = services.ctx.now.mono
@@ -94,14 +104,14 @@ class Renewal:
     def on_stored(self, key: InfoHash) -> None:
         """A value came under *key*: see that looks are scheduled."""
         if key not in self._watches:
-            delay = self._ctx.jittered(self._ctx.config.maintenance_period, JITTER)
-            self._watches[key] = _Watch(self._schedule(key, delay), self._neighbourhoods(key))
+            self._watches[key] = _Watch(self._neighbourhoods(key))
+            self._schedule(key, self._ctx.jittered(self._ctx.config.maintenance_period, JITTER))
 
     def on_restored(self, key: InfoHash) -> None:
         """A value came back from disk under *key*: others may have a newer one, or none."""
         self._forget(key)
-        delay = self._ctx.rng.uniform(0, self._ctx.config.maintenance_period)
-        self._watches[key] = _Watch(self._schedule(key, delay), {})
+        self._watches[key] = _Watch({})
+        self._schedule(key, self._ctx.rng.uniform(0, self._ctx.config.maintenance_period))
 
     def on_removed(self, key: InfoHash) -> None:
         """A value under *key* is gone; with the last one ends the watch."""
@@ -119,7 +129,7 @@ class Renewal:
         for key in keys:
             watch = self._watches.get(key)
             for overlay in self._services.overlays:
-                known = watch.closest.get(overlay.family, set()) if watch is not None else set()
+                known = watch.closest.get(overlay.family, ()) if watch is not None else ()
                 for node in overlay.table.closest(key, TARGET_NODES):
                     (later if node.id in known else self._queue).append((key, node, None))
         self._queue.extend(later)
@@ -138,21 +148,38 @@ class Renewal:
 
     # -- looking
 
-    def _schedule(self, key: InfoHash, delay: float) -> Timer:
-        return self._ctx.timers.at(self._ctx.now.mono + delay, partial(self._look, key))
+    def _schedule(self, key: InfoHash, delay: float) -> None:
+        due = self._ctx.now.mono + delay
+        self._watches[key].due = due
+        heappush(self._looks, (due, key))
+        if self._next_look is None or due < self._next_look.deadline:
+            self._arm()
 
-    def _look(self, key: InfoHash) -> None:
-        watch = self._watches[key]
-        watch.look = self._schedule(key, self._ctx.jittered(self._ctx.config.maintenance_period, JITTER))
+    def _arm(self) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+        self._next_look = self._ctx.timers.at(self._looks[0][0], self._on_due) if self._looks else None
+
+    def _on_due(self) -> None:
+        looks, now = self._looks, self._ctx.now.mono
+        while looks and looks[0][0] <= now:
+            due, key = heappop(looks)
+            watch = self._watches.get(key)
+            if watch is not None and watch.due == due:
+                self._look(key, watch)
+        self._arm()
+
+    def _look(self, key: InfoHash, watch: _Watch) -> None:
+        self._schedule(key, self._ctx.jittered(self._ctx.config.maintenance_period, JITTER))
         if self._stopping or (self._only_own and not self._values(key)):
             return
         if self._policy == "reference":
             self._reference_rule(key)
             return
         before, watch.closest = watch.closest, self._neighbourhoods(key)
-        watch.holders.intersection_update(*[set().union(*watch.closest.values())])
+        watch.holders &= {node for closest in watch.closest.values() for node in closest}
         for overlay in self._services.overlays:
-            known = before.get(overlay.family, set())
+            known = before.get(overlay.family, ())
             nodes = overlay.table.closest(key, TARGET_NODES)
             new = [node for node in nodes if node.id not in known]
             if new and self._rank(key, overlay):
@@ -163,9 +190,9 @@ class Renewal:
         if not self._only_own:
             self._let_go_if_far(key, watch)
 
-    def _neighbourhoods(self, key: InfoHash) -> dict[int, set[InfoHash]]:
+    def _neighbourhoods(self, key: InfoHash) -> dict[int, tuple[InfoHash, ...]]:
         return {
-            overlay.family: {node.id for node in overlay.table.closest(key, TARGET_NODES)}
+            overlay.family: tuple([node.id for node in overlay.table.closest(key, TARGET_NODES)])
             for overlay in self._services.overlays
         }
 
@@ -180,9 +207,7 @@ class Renewal:
         return sum(node.number ^ number < own and node.is_good(now) for node in nodes)
 
     def _forget(self, key: InfoHash) -> None:
-        watch = self._watches.pop(key, None)
-        if watch is not None:
-            watch.look.cancel()
+        self._watches.pop(key, None)
 
     # -- copying
 
@@ -305,14 +330,15 @@ class Renewal:
     def _note_holder(self, key: InfoHash, node: RemoteNode) -> None:
         watch = self._watches.get(key)
         if watch is not None:
-            watch.holders.add(node.id)
+            watch.holders |= {node.id}
 
     def _counts_as_new(self, key: InfoHash, node: RemoteNode) -> None:
         """It was not given what it may lack: at the next look it is asked again."""
         watch = self._watches.get(key)
         if watch is not None:
-            watch.holders.discard(node.id)
-            watch.closest.get(node.family, set()).discard(node.id)
+            watch.holders -= {node.id}
+            known = watch.closest.get(node.family, ())
+            watch.closest[node.family] = tuple([other for other in known if other != node.id])
 
     def _give_up(self) -> None:
         """Handing over has taken long enough."""
