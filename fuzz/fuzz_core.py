@@ -24,7 +24,7 @@ from dna_dht.core.effects import (
     VerifyRequested,
 )
 from dna_dht.core.instant import Instant
-from dna_dht.core.verification import OWN_FACTOR
+from dna_dht.core.values.verification import OWN_FACTOR
 from dna_dht.errors import DecodeError
 from dna_dht.wire import encode
 from dna_dht.wire.address import Address, family_of, pack_ip

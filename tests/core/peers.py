@@ -24,10 +24,10 @@ from dna_dht.core.effects import (
     ValuesFound,
     VerifyRequested,
 )
+from dna_dht.core.exchange.remote_node import RemoteNode
 from dna_dht.core.instant import Instant
-from dna_dht.core.remote_node import RemoteNode
-from dna_dht.core.routing_table import REPLIED
-from dna_dht.core.services import Services
+from dna_dht.core.operations.services import Services
+from dna_dht.core.routing.routing_table import REPLIED
 from dna_dht.testing.fake_crypto import FakeCrypto, FakeIdentity
 from dna_dht.wire import encode
 from dna_dht.wire.address import Address, family_of, pack_ip

@@ -9,7 +9,7 @@ from dna_dht.core.config import CoreConfig, Limits
 from dna_dht.core.dht import DhtCore
 from dna_dht.core.effects import GetOutcome, OperationDone, PersistRequested, PutOutcome
 from dna_dht.core.instant import Instant
-from dna_dht.core.value_types import DNA_365_DAYS
+from dna_dht.core.values.value_types import DNA_365_DAYS
 from dna_dht.testing import SimNetwork
 from dna_dht.wire.infohash import ZERO, InfoHash
 from dna_dht.wire.query import ANY, where_id

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dna_dht.core.config import CoreConfig
 from dna_dht.core.context import CoreContext
+from dna_dht.core.exchange.remote_node import RemoteNode
 from dna_dht.core.instant import Instant
 from dna_dht.core.node_state import (
     EMPTY,
@@ -21,8 +22,7 @@ from dna_dht.core.node_state import (
     pack_sockaddr,
     unpack_sockaddr,
 )
-from dna_dht.core.remote_node import RemoteNode
-from dna_dht.core.routing_table import REPLIED, SENT, RoutingTable
+from dna_dht.core.routing.routing_table import REPLIED, SENT, RoutingTable
 from dna_dht.wire.address import Address
 from dna_dht.wire.infohash import InfoHash
 

@@ -10,41 +10,41 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from dna_dht.core.address_proof import AddressProof
-from dna_dht.core.address_votes import AddressVotes
-from dna_dht.core.admission import Admission
-from dna_dht.core.bootstrap import Bootstrap
-from dna_dht.core.compose import Composer
 from dna_dht.core.config import CoreConfig
 from dna_dht.core.context import CoreContext
 from dna_dht.core.counters import Counters
 from dna_dht.core.effects import Event, OperationId, StatusChanged, Transmit
-from dna_dht.core.explorer import explore
-from dna_dht.core.get import Strength
-from dna_dht.core.handlers import Handlers
+from dna_dht.core.exchange.address_proof import AddressProof
+from dna_dht.core.exchange.address_votes import AddressVotes
+from dna_dht.core.exchange.admission import Admission
+from dna_dht.core.exchange.compose import Composer
+from dna_dht.core.exchange.reassembly import Reassembly
+from dna_dht.core.exchange.remote_node import RemoteNode
+from dna_dht.core.exchange.replies import Replies
+from dna_dht.core.exchange.requests import Requests
+from dna_dht.core.exchange.tokens import Tokens
 from dna_dht.core.inbound import Inbound
 from dna_dht.core.instant import Instant
-from dna_dht.core.maintenance import Maintenance, StartLookup, Work
 from dna_dht.core.node_state import NodeState, SavedValue, nodes_to_save
-from dna_dht.core.operations import Operations
-from dna_dht.core.overlay import Overlay
-from dna_dht.core.persistence import Persistence
-from dna_dht.core.pushes import Pushes
-from dna_dht.core.put_jobs import PutJobs
-from dna_dht.core.reassembly import Reassembly
-from dna_dht.core.remote_listeners import RemoteListeners
-from dna_dht.core.remote_node import RemoteNode
-from dna_dht.core.renewal import Renewal
-from dna_dht.core.replies import Replies
-from dna_dht.core.requests import Requests
-from dna_dht.core.restoring import Restoring, Row
-from dna_dht.core.services import Services
-from dna_dht.core.storage import Storage
-from dna_dht.core.stored_value import Change, Removed, Stored, StoredValue
+from dna_dht.core.operations.explorer import explore
+from dna_dht.core.operations.get import Strength
+from dna_dht.core.operations.renewal import Renewal
+from dna_dht.core.operations.running import Operations
+from dna_dht.core.operations.services import Services
+from dna_dht.core.routing.bootstrap import Bootstrap
+from dna_dht.core.routing.maintenance import Maintenance, StartLookup, Work
+from dna_dht.core.routing.overlay import Overlay
+from dna_dht.core.serving.handlers import Handlers
+from dna_dht.core.serving.pushes import Pushes
+from dna_dht.core.serving.put_jobs import PutJobs
+from dna_dht.core.serving.remote_listeners import RemoteListeners
 from dna_dht.core.timers import Timer
-from dna_dht.core.tokens import Tokens
-from dna_dht.core.value_types import persisted
-from dna_dht.core.verification import SIGNATURE_LENGTH, Verification
+from dna_dht.core.values.persistence import Persistence
+from dna_dht.core.values.restoring import Restoring, Row
+from dna_dht.core.values.storage import Storage
+from dna_dht.core.values.stored_value import Change, Removed, Stored, StoredValue
+from dna_dht.core.values.value_types import persisted
+from dna_dht.core.values.verification import SIGNATURE_LENGTH, Verification
 from dna_dht.wire.address import Address, Family, family_of, is_martian
 from dna_dht.wire.infohash import InfoHash
 from dna_dht.wire.query import ANY, Field, Query

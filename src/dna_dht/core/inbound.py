@@ -14,17 +14,17 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from dna_dht.core.address_proof import AddressProof
-from dna_dht.core.address_votes import AddressVotes
-from dna_dht.core.admission import Admission
 from dna_dht.core.context import CoreContext
 from dna_dht.core.effects import PublicAddressChanged
-from dna_dht.core.handlers import Handlers
-from dna_dht.core.overlay import Overlay
-from dna_dht.core.reassembly import PartResult, Reassembly
-from dna_dht.core.remote_node import RemoteNode
-from dna_dht.core.requests import Requests
-from dna_dht.core.restoring import Restoring
+from dna_dht.core.exchange.address_proof import AddressProof
+from dna_dht.core.exchange.address_votes import AddressVotes
+from dna_dht.core.exchange.admission import Admission
+from dna_dht.core.exchange.reassembly import PartResult, Reassembly
+from dna_dht.core.exchange.remote_node import RemoteNode
+from dna_dht.core.exchange.requests import Requests
+from dna_dht.core.routing.overlay import Overlay
+from dna_dht.core.serving.handlers import Handlers
+from dna_dht.core.values.restoring import Restoring
 from dna_dht.errors import DecodeError
 from dna_dht.wire.address import Address, Family, family_of, is_martian, unpack_ip
 from dna_dht.wire.decode import decode

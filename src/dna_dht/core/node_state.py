@@ -24,7 +24,7 @@ from typing import TypeVar
 
 import msgspec
 
-from dna_dht.core.routing_table import RoutingTable
+from dna_dht.core.routing.routing_table import RoutingTable
 from dna_dht.wire.address import Address, pack_ip, unpack_ip
 from dna_dht.wire.infohash import LENGTH, ZERO, InfoHash
 

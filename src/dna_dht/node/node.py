@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from dna_dht.core.effects import GetOutcome, ListenChanged, PingOutcome, StatusChanged
-from dna_dht.core.get import Strength
 from dna_dht.core.node_state import NodeState
-from dna_dht.core.value_types import DNA_7_DAYS, DNA_365_DAYS, type_for_ttl
+from dna_dht.core.operations.get import Strength
+from dna_dht.core.values.value_types import DNA_7_DAYS, DNA_365_DAYS, type_for_ttl
 from dna_dht.errors import ConfigError, NetworkError, OperationTimeoutError
 from dna_dht.node import reader
 from dna_dht.node.config import NodeConfig

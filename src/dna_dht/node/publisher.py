@@ -24,7 +24,7 @@ from random import Random, SystemRandom
 import msgspec
 
 from dna_dht.core.effects import GetOutcome, NodeEvidence, PutOutcome
-from dna_dht.core.get import Strength
+from dna_dht.core.operations.get import Strength
 from dna_dht.crypto.identity import NodeIdentity
 from dna_dht.errors import (
     NotConnectedError,

@@ -10,7 +10,7 @@ import hashlib
 
 import msgspec
 
-from dna_dht.core.value_types import DNA_7_DAYS
+from dna_dht.core.values.value_types import DNA_7_DAYS
 from dna_dht.wire.limits import PUBLIC_KEY, SIGNATURE
 from dna_dht.wire.value import Value
 from dna_dht.wire.value_codec import signed_bytes

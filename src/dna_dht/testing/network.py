@@ -31,7 +31,7 @@ from dna_dht.core.effects import (
     VerifyRequested,
 )
 from dna_dht.core.instant import Instant
-from dna_dht.core.value_types import DNA_7_DAYS
+from dna_dht.core.values.value_types import DNA_7_DAYS
 from dna_dht.testing.agenda import Action, Agenda
 from dna_dht.testing.fake_crypto import FakeCrypto
 from dna_dht.testing.faults import Faults

@@ -1,0 +1,1 @@
+"""What a node does for others: it answers, stores, and tells listeners."""
