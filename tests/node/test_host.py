@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from dna_dht.core.node_state import decode_state
-from dna_dht.core.value_types import DNA_7_DAYS, DNA_365_DAYS
+from dna_dht.core.values.value_types import DNA_7_DAYS, DNA_365_DAYS
 from dna_dht.crypto.mldsa import verify
 from dna_dht.errors import ConfigError, OperationTimeoutError, StorageError
 from dna_dht.node import Node, host

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from dna_dht import CoreConfig, InfoHash, Node, NodeConfig, NodeIdentity
-from dna_dht.core.value_types import DNA_365_DAYS
+from dna_dht.core.values.value_types import DNA_365_DAYS
 from dna_dht.node import host
 from dna_dht.store.memory import MemoryStore
 from dna_dht.store.port import Row

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dna_dht.core.effects import StatusChanged
-from dna_dht.core.value_types import DNA_7_DAYS, DNA_30_DAYS, DNA_365_DAYS
+from dna_dht.core.values.value_types import DNA_7_DAYS, DNA_30_DAYS, DNA_365_DAYS
 from dna_dht.errors import (
     ConfigError,
     NetworkError,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dna_dht import CoreConfig, InfoHash, Node, NodeConfig, NodeIdentity, OperationTimeoutError
-from dna_dht.core.value_types import DNA_7_DAYS, DNA_30_DAYS, DNA_365_DAYS
+from dna_dht.core.values.value_types import DNA_7_DAYS, DNA_30_DAYS, DNA_365_DAYS
 from dna_dht.nodus import daemon
 from dna_dht.nodus.config import NodusConfig
 from dna_dht.testing.processes import ServerProcess

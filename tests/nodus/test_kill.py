@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from dna_dht import CoreConfig, InfoHash, NetworkError, Node, NodeConfig, NodeIdentity, PutReceipt
-from dna_dht.core.value_types import DNA_30_DAYS, DNA_365_DAYS
+from dna_dht.core.values.value_types import DNA_30_DAYS, DNA_365_DAYS
 from dna_dht.testing.processes import ServerProcess
 
 KILLS = int(os.environ.get("DNA_DHT_KILLS", "10"))
