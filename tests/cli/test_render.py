@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dna_dht.cli import render
-from dna_dht.core.value_types import DNA_7_DAYS, DNA_365_DAYS
+from dna_dht.core.values.value_types import DNA_7_DAYS, DNA_365_DAYS
 from dna_dht.wire.infohash import InfoHash
 from dna_dht.wire.value import Value
 

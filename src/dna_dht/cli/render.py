@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from dna_dht.core.value_types import DAY, type_of
+from dna_dht.core.values.value_types import DAY, type_of
 from dna_dht.wire.value import Value
 
 _PREVIEW = 200  # characters or bytes of data shown to people where the bytes themselves are not the result

@@ -71,7 +71,7 @@ def put(
     from dna_dht.cli.render import lifetime, print_json
     from dna_dht.cli.session import client, run
     from dna_dht.cli.signer import load_signer
-    from dna_dht.core.value_types import type_for_ttl
+    from dna_dht.core.values.value_types import type_for_ttl
     from dna_dht.node.publisher import MAX_SIGNED_DATA
 
     if permanent and ttl is not None:
