@@ -204,15 +204,17 @@ class Requests:
                 self._put_delay += (now - request.first_sent - self._put_delay) / 8
                 measured = False
             node.replied(now, now - request.sent_at if measured else None)
+        on_reply = request.on_reply
         self._close(request)
-        request.on_reply(reply)
+        on_reply(reply)
 
     def on_error(self, request: Request, code: int) -> None:
         """Close *request* with an error answer: the node is alive, the request failed (spec 01, 17 #13)."""
         if request.node is not None:
             request.node.replied(self._ctx.now.mono)
+        on_failed = request.on_failed
         self._close(request)
-        request.on_failed(code)
+        on_failed(code)
 
     def unreachable(self, address: Address) -> None:
         """The system says that nothing can be sent to *address*: give up what is open there."""
@@ -300,18 +302,26 @@ class Requests:
             request.timer = self._ctx.timers.at(now + request.wait, partial(self._on_timer, request))
 
     def _give_up(self, request: Request) -> None:
-        node = request.node
+        node, on_failed = request.node, request.on_failed
         self._close(request)
         if node is not None and not node.expired:
             node.timed_out()
             self._ctx.counters.events["node expired"] += 1
             self.on_node_expired(node)
-        request.on_failed(EXPIRED)
+        on_failed(EXPIRED)
 
     def _close(self, request: Request) -> None:
+        """Forget *request*, and let go of what it refers to: that refers to it in turn."""
         request.open = False
+        request.on_reply = request.on_failed = _ignore
+        request.on_slow = None
         del self._open[request.tid]
         if request.node is not None:
             request.node.pending -= 1
         if request.timer is not None:
             request.timer.cancel()
+            request.timer = None
+
+
+def _ignore(answer: object) -> None:
+    """The callback of a closed request."""

@@ -24,6 +24,7 @@ from functools import partial
 from typing import Literal
 
 from dna_dht.core.effects import GetOutcome, NodeEvidence, OperationId, ValuesFound
+from dna_dht.core.exchange.request_group import RequestGroup
 from dna_dht.core.exchange.requests import Request
 from dna_dht.core.operations.claims import UNKNOWN_ROUND_TRIP, Claims, Fetch
 from dna_dht.core.operations.lookup import ANSWERED, FAILED, NEW, Candidate, Lookup
@@ -71,7 +72,7 @@ class GetOperation:
         self._listing = False  # it is asked for its ids too
         self._checking = 0  # values at the verifier
         self._unchecked = False  # it had no room for some
-        self._requests: set[Request] = set()
+        self._requests = RequestGroup(services.requests)
         self._fetching: set[Request] = set()
         self._done = False
         ctx = services.ctx
@@ -99,8 +100,8 @@ class GetOperation:
         """Stop; nothing more is delivered."""
         self._done = True
         self._timer.cancel()
-        for request in self._requests:
-            self._services.requests.cancel(request)
+        self._requests.cancel_all()
+        self._let_go()
 
     # -- asking
 
@@ -123,27 +124,16 @@ class GetOperation:
         on_failed: Callable[[int], None],
         on_slow: Callable[[], None] | None,
     ) -> Request:
-        request: Request
-
-        def reply(message: Reply) -> None:
-            self._requests.discard(request)
-            on_reply(message)
-
-        def failed(code: int) -> None:
-            self._requests.discard(request)
-            on_failed(code)
-
         composer = self._services.composer
-        request = self._services.requests.send(
+        return self._requests.send(
             candidate.node,
             "get",
             lambda tid: composer.get(tid, self._key, query),
-            on_reply=reply,
-            on_failed=failed,
+            on_reply=on_reply,
+            on_failed=on_failed,
             on_slow=on_slow,
+            then=self._let_go,
         )
-        self._requests.add(request)
-        return request
 
     def _on_answer(self, lookup: Lookup, candidate: Candidate, whole: bool, reply: Reply) -> None:
         lookup.answered(candidate, reply)
@@ -332,8 +322,7 @@ class GetOperation:
         self._done = True
         self._timer.cancel()
         for request in self._fetching:
-            self._requests.discard(request)
-            self._services.requests.cancel(request)
+            self._requests.cancel(request)
         claims = self._claims.by_id
         evidence = [entry for lookup in self._lookups for entry in evidence_of(lookup, claims)]
         under_way = self._body_open or self._checking or self._listing
@@ -350,6 +339,13 @@ class GetOperation:
         )
         if self._strength != "first":
             self._repair()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """It is over, and nothing is under way: nothing needs to be known any more."""
+        if self._done and not self._requests:
+            for lookup in self._lookups:
+                lookup.close()
 
     def _repair(self) -> None:
         """Let one of the targets that claim an older revision have the newest."""

@@ -17,7 +17,7 @@ from typing import Literal
 
 from dna_dht.core.effects import ListenChanged, OperationId
 from dna_dht.core.exchange.remote_node import RemoteNode
-from dna_dht.core.exchange.requests import Request
+from dna_dht.core.exchange.request_group import RequestGroup
 from dna_dht.core.operations.listened import Listened
 from dna_dht.core.operations.lookup import ANSWERED, FAILED, NEW, TARGET_NODES, Candidate, Lookup
 from dna_dht.core.operations.services import Services
@@ -26,7 +26,7 @@ from dna_dht.core.routing.overlay import Overlay
 from dna_dht.core.timers import Timer
 from dna_dht.core.values.stored_value import Change, Refreshed, Stored
 from dna_dht.wire.infohash import ZERO, InfoHash
-from dna_dht.wire.messages import Reply, Update
+from dna_dht.wire.messages import Update
 from dna_dht.wire.query import Query
 from dna_dht.wire.value import Value
 from dna_dht.wire.value_codec import unpack
@@ -53,7 +53,7 @@ class ListenOperation:
         self._subscriptions: list[Subscription] = []
         self._values = Listened(services.ctx, self._tell)
         self._shunned: dict[InfoHash, float] = {}  # until, monotonic seconds
-        self._requests: set[Request] = set()
+        self._requests = RequestGroup(services.requests)
         self._waiting = 0  # values that found no room at the verifier
         self._stopped = False
         ctx = services.ctx
@@ -95,6 +95,8 @@ class ListenOperation:
         services, now = self._services, self._services.ctx.now.mono
         self._looked_up = now
         self._shunned = {node_id: until for node_id, until in self._shunned.items() if until > now}
+        for old in self._lookups:
+            old.close()
         self._lookups = []
         for overlay in services.active_overlays():
             lookup = Lookup(services.ctx, overlay, self.key, self._ask)
@@ -126,32 +128,16 @@ class ListenOperation:
         if lookup.confident and node.has_token(self._services.ctx.now.mono):
             candidate.state = ANSWERED
             return
-        request: Request
-
-        def answered(reply: Reply) -> None:
-            self._requests.discard(request)
-            lookup.answered(candidate, reply)
-            self._go_on(lookup)
-
-        def failed(code: int) -> None:
-            self._requests.discard(request)
-            lookup.failed(candidate)
-            self._go_on(lookup)
-
-        def slow() -> None:
-            lookup.slow(candidate)
-            self._go_on(lookup)
-
         composer = self._services.composer
-        request = self._services.requests.send(
+        self._requests.send(
             node,
             "find",
             lambda tid: composer.find(tid, self.key),
-            on_reply=answered,
-            on_failed=failed,
-            on_slow=slow,
+            on_reply=partial(lookup.answered, candidate),
+            on_failed=lambda code: lookup.failed(candidate),
+            on_slow=partial(lookup.slow, candidate),
+            then=partial(self._go_on, lookup),
         )
-        self._requests.add(request)
 
     def _go_on(self, lookup: Lookup) -> None:
         if not self._stopped and lookup in self._lookups:
@@ -225,9 +211,9 @@ class ListenOperation:
             self._look_up_again()
 
     def _drop_subscriptions(self) -> None:
-        for request in self._requests:
-            self._services.requests.cancel(request)
-        self._requests.clear()
+        self._requests.cancel_all()
+        for lookup in self._lookups:
+            lookup.close()
         for subscription in list(self._subscriptions):
             self._close(subscription)
 

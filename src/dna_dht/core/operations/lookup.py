@@ -152,6 +152,10 @@ class Lookup:
         candidate.state = FAILED
         self._replace()
 
+    def close(self) -> None:
+        """Nobody steps this lookup any more: let go of the operation, which refers to it."""
+        self._ask = _nobody
+
     # -- questions
 
     def targets(self) -> list[Candidate]:
@@ -272,3 +276,7 @@ class Lookup:
                         self._nets[later.net] -= 1
                 self.candidates[position + 1 :] = kept
                 return
+
+
+def _nobody(lookup: Lookup, candidate: Candidate) -> None:
+    """What a closed lookup asks."""

@@ -25,6 +25,7 @@ from typing import Literal
 
 from dna_dht.core.effects import NodeEvidence, PutOutcome
 from dna_dht.core.exchange.remote_node import RemoteNode
+from dna_dht.core.exchange.request_group import RequestGroup
 from dna_dht.core.exchange.requests import EXPIRED, Request
 from dna_dht.core.operations.get import evidence_of
 from dna_dht.core.operations.lookup import ANSWERED, FAILED, NEW, SEARCH_NODES, Candidate, Lookup
@@ -59,7 +60,7 @@ class PutOperation:
         mode: Mode,
         timeout: float,
         on_done: Callable[[PutOutcome], None],
-        on_over: Callable[[], None],
+        on_over: Callable[["PutOperation"], None],
     ) -> None:
         self._services = services
         self._key = key
@@ -76,7 +77,7 @@ class PutOperation:
         self._refusals: dict[Candidate, int] = {}
         self._found: dict[int, dict[Candidate, int]] = {value_id: {}}  # what probes saw under our id
         self._probes: dict[Candidate, Request] = {}
-        self._requests: set[Request] = set()
+        self._requests = RequestGroup(services.requests)
         self._done = self._over = False
         ctx = services.ctx
         self._timer = ctx.timers.at(ctx.now.mono + timeout, self._end)
@@ -93,9 +94,7 @@ class PutOperation:
     def cancel(self) -> None:
         """Stop; nodes already written keep the value."""
         self._done = self._over = True
-        self._timer.cancel()
-        for request in self._requests:
-            self._services.requests.cancel(request)
+        self._let_go()
 
     @property
     def done(self) -> bool:
@@ -164,27 +163,9 @@ class PutOperation:
         on_failed: Callable[[int], None],
         on_slow: Callable[[], None],
     ) -> Request:
-        request: Request
-
-        def reply(message: Reply) -> None:
-            self._requests.discard(request)
-            on_reply(message)
-            self._go_on()
-
-        def failed(code: int) -> None:
-            self._requests.discard(request)
-            on_failed(code)
-            self._go_on()
-
-        def slow() -> None:
-            on_slow()
-            self._go_on()
-
-        request = self._services.requests.send(
-            node, kind, build, on_reply=reply, on_failed=failed, on_slow=slow
+        return self._requests.send(
+            node, kind, build, on_reply=on_reply, on_failed=on_failed, on_slow=on_slow, then=self._go_on
         )
-        self._requests.add(request)
-        return request
 
     # -- being told
 
@@ -319,12 +300,16 @@ class PutOperation:
         if self._over:
             return
         self._over = True
-        self._timer.cancel()
         if not self._done:
             self._finish(quorum=False)
-        for request in self._requests:
-            self._services.requests.cancel(request)
-        self._on_over()
+        self._let_go()
+        self._on_over(self)
+
+    def _let_go(self) -> None:
+        self._timer.cancel()
+        self._requests.cancel_all()
+        for lookup in self._lookups:
+            lookup.close()
 
     def _finish(self, *, quorum: bool) -> None:
         self._done = True

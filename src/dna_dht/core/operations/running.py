@@ -184,9 +184,6 @@ class Operations:
     def _start_put(
         self, value: Announce, created: int | None, mode: Mode, on_done: Callable[[PutOutcome], None]
     ) -> PutOperation:
-        def over() -> None:
-            self._puts.discard(running)
-
         running = PutOperation(
             self._services,
             value.key,
@@ -197,7 +194,7 @@ class Operations:
             mode,
             self._ctx.config.operation_timeout,
             on_done,
-            over,
+            self._puts.discard,
         )
         self._puts.add(running)
         running.start()
