@@ -23,7 +23,7 @@ def refresh(world: World, seq: int = 0) -> PutOutcome:
 
 def run(world: World, mode: Mode, seq: int = 0) -> PutOutcome:
     outcomes: list[PutOutcome] = []
-    over: list[None] = []
+    over: list[PutOperation] = []
     what = value(seq=seq)
     operation = PutOperation(
         world.services,
@@ -35,7 +35,7 @@ def run(world: World, mode: Mode, seq: int = 0) -> PutOutcome:
         mode,
         15.0,
         outcomes.append,
-        lambda: over.append(None),
+        over.append,
     )
     world.call(lambda now: operation.start())
     world.run(SETTLED)
