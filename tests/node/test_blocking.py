@@ -192,6 +192,71 @@ def test_an_interrupted_wait_cancels_the_operation(monkeypatch: pytest.MonkeyPat
         node._wait(others_end())
 
 
+def test_an_interrupted_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, result = threading.active_count(), Future.result
+    node = BlockingNode(config())
+
+    def interrupted(self: Future[object], timeout: float | None = None) -> object:
+        monkeypatch.setattr(Future, "result", result)
+        result(self, PATIENCE)  # Ctrl-C when all is done, and before anybody knows
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Future, "result", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        node.start()
+
+    assert threading.active_count() == threads
+    assert node._node._host.board.closed
+
+
+def test_stopping_tells_a_thread_that_waits_for_something_slow() -> None:
+    """A name server that does not answer, say: the node does not wait for it, and nobody may for ever."""
+    node, entered = BlockingNode(config()), threading.Event()
+    raised: list[BaseException] = []
+
+    async def never() -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    def wait() -> None:
+        try:
+            node._wait(never())
+        except NetworkError as error:
+            raised.append(error)
+
+    node.start()
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    assert entered.wait(PATIENCE)
+    node.stop()
+    waiting.join(PATIENCE)
+
+    assert "not running" in str(raised)
+
+
+def test_calls_that_race_with_the_stop_end() -> None:
+    for _ in range(10):
+        node = BlockingNode(config())
+        node.start()
+        ends: list[BaseException | None] = []
+
+        def ask(node: BlockingNode = node, ends: list[BaseException | None] = ends) -> None:
+            try:
+                while True:
+                    node.stats()
+            except NetworkError as error:
+                ends.append(error)
+
+        asking = [threading.Thread(target=ask, daemon=True) for _ in range(3)]
+        stopping = [threading.Thread(target=node.stop, daemon=True) for _ in range(2)]
+        for thread in (*asking, *stopping):
+            thread.start()
+        for thread in (*asking, *stopping):
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+        assert len(ends) == len(asking)
+
+
 def test_a_call_from_the_loop_would_wait_for_itself() -> None:
     thread = _LoopThread()
     raised: list[BaseException] = []

@@ -200,6 +200,22 @@ async def test_keys_and_filters_are_checked() -> None:
             node.listen(KEY, value_id=0)
         with pytest.raises(TypeError, match=r"InfoHash\.of"):
             await node.get(bytes(20))  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="InfoHash"):
+            await node.get(KEY, owner=b"o" * 20)  # type: ignore[arg-type]
+        for value_id in (1.5, "1"):
+            with pytest.raises(TypeError, match="value_id"):
+                await node.put(KEY, b"data", value_id=value_id)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="value_type"):
+            await node.put_signed(KEY, b"data", value_id=1, value_type=1.5)  # type: ignore[arg-type]
+
+
+async def test_how_to_search_is_checked() -> None:
+    async with Node(config()) as node:
+        with pytest.raises(ValueError, match="strength: one of first, fresh, all"):
+            await node.get(KEY, strength="best")  # type: ignore[arg-type]
+        for seconds in (-1.0, float("nan")):
+            with pytest.raises(ValueError, match="timeout"):
+                await node.lookup(KEY, timeout=seconds)
 
 
 async def test_without_identity_nothing_is_put() -> None:
@@ -489,6 +505,13 @@ async def test_a_bootstrap_address_is_checked_and_resolved(monkeypatch: pytest.M
     async with Node(config()) as node:
         with pytest.raises(ConfigError):
             await node.bootstrap(["host:port"])
+        for wrong in ((LOCAL, 0), (LOCAL, 65_536), ("", 4000)):
+            with pytest.raises(ConfigError, match="port from 1 to 65535"):
+                await node.bootstrap([wrong])
+            with pytest.raises(ConfigError, match="port from 1 to 65535"):
+                await node.ping(wrong)
+        with pytest.raises(ConfigError, match="list"):
+            await node.bootstrap("127.0.0.1:4000")
         with pytest.raises(NetworkError, match="no address"):
             await node.bootstrap(["[::1]:4000"])
         await node.bootstrap([])
@@ -553,13 +576,33 @@ async def test_stopping_ends_what_waits_and_leaves_nothing() -> None:
             assert isinstance(result, NetworkError)
             assert "stopped" in str(result)
 
-        for operation in (nodes[1].get(KEY), nodes[1].put(KEY, b"data"), nodes[1].ready(1)):
+        for operation in (
+            nodes[1].get(KEY),
+            nodes[1].put(KEY, b"data"),
+            nodes[1].ready(1),
+            nodes[1].bootstrap([(LOCAL, port)]),
+            nodes[1].ping((LOCAL, port)),
+        ):
             with pytest.raises(NetworkError, match="stopped"):
                 await operation
         async with Node(config(port=port)):
             pass
     assert threading.active_count() == threads
     assert asyncio.all_tasks() == tasks
+
+
+async def test_stopping_tells_puts_that_wait_for_a_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with network(2) as nodes:
+        gate, driver = threading.Event(), nodes[1]._host._driver
+        stop = driver.stop
+        monkeypatch.setattr(driver, "stop", lambda: (gate.set(), stop()))  # next the pool stops
+        blocking = asyncio.ensure_future(nodes[1]._host.work(lambda: gate.wait(PATIENCE)))
+        puts = [asyncio.ensure_future(nodes[1].put(KEY, b"data")) for _ in range(100)]
+        await until(lambda: nodes[1]._host._pool.waiting == 101)
+        await nodes[1].stop()
+        for result in await asyncio.gather(*puts, return_exceptions=True):
+            assert isinstance(result, NetworkError), repr(result)
+        await asyncio.gather(blocking, return_exceptions=True)
 
 
 async def test_cancelling_stop_does_not_stop_the_stopping() -> None:

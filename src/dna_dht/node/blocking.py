@@ -6,6 +6,7 @@ cancel the operation.
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import threading
@@ -28,34 +29,49 @@ STOPPED = "the node is not running: use 'with BlockingNode(config) as node'"
 
 
 class _LoopThread:
-    """A thread that runs an event loop until it is stopped."""
+    """A thread that runs an event loop until it is stopped. Every method is for any other thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # held to give work to the loop, or to say that it gets no more
+        self._ending = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="dna-dht-node", daemon=True)
         self._thread.start()
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run *work* in the loop and return, or raise, what it does. An interrupted wait cancels it."""
+        """Run *work* in the loop and return, or raise, what it does. An interrupted wait cancels it.
+
+        Raises NetworkError if the loop has ended, or ends before *work* does.
+        """
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("a blocking call from the node's own thread would wait for itself")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:
+            if self._ending:
+                work.close()
+                raise NetworkError(STOPPED)
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError:  # by the end of the loop: nobody else could
+            raise NetworkError(STOPPED) from None
         except BaseException:
             future.cancel()
             raise
 
     def stop(self) -> None:
-        """End the loop and join the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """Cancel what still runs, end the loop and join the thread. Idempotent."""
+        with self._lock:
+            if not self._ending:
+                self._ending = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            self._loop.run_until_complete(_cancel_others())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
@@ -116,6 +132,7 @@ class BlockingNode:
         """Nothing happens before :meth:`start`."""
         self._node = Node(config)
         self._thread: _LoopThread | None = None
+        self._ending = threading.Lock()
 
     def __enter__(self) -> Self:
         self.start()
@@ -132,13 +149,17 @@ class BlockingNode:
         try:
             thread.wait(self._node.start())
         except BaseException:
-            thread.stop()
+            try:
+                thread.wait(self._node.stop())  # the node may just have started when the wait was interrupted
+            finally:
+                thread.stop()
             raise
         self._thread = thread
 
     def stop(self) -> None:
-        """Stop the node and join the thread. Idempotent."""
-        thread, self._thread = self._thread, None
+        """Stop the node and join the thread; what other threads wait for raises NetworkError. Idempotent."""
+        with self._ending:
+            thread, self._thread = self._thread, None
         if thread is not None:
             try:
                 thread.wait(self._node.stop())
@@ -276,6 +297,15 @@ async def _following(iterator: AsyncIterator[T]) -> tuple[T] | None:
         return (await anext(iterator),)
     except StopAsyncIteration:
         return None
+
+
+async def _cancel_others() -> None:
+    """Cancel all other tasks of the loop and wait until they have ended."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others)
 
 
 async def _close(iterator: AsyncIterator[Any]) -> None:

@@ -233,7 +233,9 @@ class Host:
 
     async def contact(self, places: Sequence[HostPort]) -> None:
         """Ping *places* now, and again whenever the connection is lost. NetworkError if none resolves."""
+        self.check()
         errors = await self._joiner.contact(places)
+        self.check()
         if places and len(errors) == len(places):
             raise errors[0]
 
@@ -445,9 +447,9 @@ class Host:
     # -- stopping
 
     async def _stop(self) -> None:
-        self._refuse()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
+            self._refuse()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._finish_writing()
             await self._hand_over()
             if self._state_file is not None:

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from dna_dht.core.effects import GetOutcome, ListenChanged, PingOutcome, StatusChanged
 from dna_dht.core.node_state import NodeState
@@ -24,7 +24,7 @@ from dna_dht.node.status import DISCONNECTED
 from dna_dht.node.subscription import QUEUE_LIMIT, Subscription
 from dna_dht.runtime.resolve import HostPort, parse, resolve
 from dna_dht.wire.address import Address
-from dna_dht.wire.infohash import LENGTH, ZERO, InfoHash
+from dna_dht.wire.infohash import ZERO, InfoHash
 from dna_dht.wire.limits import MAX_TYPE, MAX_UINT64, PACKED_VALUE
 from dna_dht.wire.value import Value
 from dna_dht.wire.value_codec import pack
@@ -33,6 +33,7 @@ LARGER = "larger data goes through the chunk layer"
 NOT_STARTED = "the node is not started: use 'async with', or await start()"
 UNSIGNED = "this network drops unsigned values: give the node an identity, or set accept_unsigned"
 BATCH_KEYS = 16  # keys of one batch under way at once; spec 02, 25.1 item 9
+MAX_PORT = 65_535
 MAX_TTL = 2**32 - 1  # seconds; the "permanent" of spec 04, section 1
 
 
@@ -207,6 +208,8 @@ class Node:
             value_type = _type_for(ttl, False)
         elif ttl is not None:
             raise ValueError("give ttl or value_type, not both")
+        elif not isinstance(value_type, int):
+            raise TypeError(f"value_type is an int, got {type(value_type).__name__}")
         elif not 0 <= value_type <= MAX_TYPE:
             raise ValueError(f"value_type: 0 to {MAX_TYPE}, got {value_type}")
         return await self._put_signed(key, data, value_id, value_type, permanent=permanent, verify=verify)
@@ -253,14 +256,15 @@ class Node:
             strength: ``first``: the first valid value to arrive, perhaps not the latest revision. ``fresh``:
                 the latest revisions that a majority of the closest nodes knows of. ``all``: every closest
                 node was heard.
-            timeout: seconds for the search once connected; None: ``config.core.operation_timeout``.
+            timeout: seconds for the search once connected, 0 or more; None: ``core.operation_timeout`` of the
+                configuration.
 
         Returns:
             Per owner and id the highest revision; values without data are left out. Empty means that enough
             of the closest nodes answered and have none.
 
         Raises:
-            ValueError: *key*, *owner* or *value_id* out of range.
+            ValueError: *key*, *owner*, *value_id*, *strength* or *timeout* out of range.
             NotConnectedError: no node could be asked.
             OperationTimeoutError: too few nodes answered to say anything.
 
@@ -456,6 +460,8 @@ class Node:
 
         Raises ConfigError for what is no address, NetworkError if none of the names resolves.
         """
+        if isinstance(addresses, str):
+            raise ConfigError("addresses: give a list of addresses, not one text")
         await self._host.contact([self._place(address) for address in addresses])
 
     def connectivity_changed(self) -> None:
@@ -539,6 +545,10 @@ class Node:
     ) -> GetOutcome:
         _check_key(key)
         _check_filters(owner, value_id)
+        if strength not in get_args(Strength):
+            raise ValueError(f"strength: one of {', '.join(get_args(Strength))}, got {strength!r}")
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(f"timeout: seconds, 0 or more, got {seconds}")
         query = reader.query_for(owner, value_id)
         await self._hold()
         outcome = await self._host.run(
@@ -550,7 +560,10 @@ class Node:
     def _place(self, address: str | Address) -> HostPort:
         if isinstance(address, str):
             return parse(address, default_port=self._config.default_port)
-        return HostPort(*address)
+        host, port = address
+        if not host or not 1 <= port <= MAX_PORT:
+            raise ConfigError(f"address {address!r}: a host, and a port from 1 to {MAX_PORT}")
+        return HostPort(host, port)
 
 
 def _check_key(key: InfoHash) -> None:
@@ -561,6 +574,8 @@ def _check_key(key: InfoHash) -> None:
 
 
 def _check_id(value_id: int) -> None:
+    if not isinstance(value_id, int):
+        raise TypeError(f"value_id is an int, got {type(value_id).__name__}")
     if not 1 <= value_id <= MAX_UINT64:
         raise ValueError(f"value_id: 1 to 2**64 - 1, got {value_id}")
 
@@ -568,8 +583,12 @@ def _check_id(value_id: int) -> None:
 def _check_filters(owner: InfoHash | None, value_id: int | None) -> None:
     if value_id is not None:
         _check_id(value_id)
-    if owner is not None and (len(owner) != LENGTH or owner == ZERO):
-        raise ValueError("owner: the 20 bytes of an owner_id, not zero")
+    if owner is None:
+        return
+    if not isinstance(owner, InfoHash):
+        raise TypeError(f"an owner is an InfoHash, got {type(owner).__name__}: the owner_id of an identity")
+    if owner == ZERO:
+        raise ValueError("owner: an owner_id is not zero")
 
 
 def _type_for(ttl: float | None, permanent: bool) -> int:

@@ -24,12 +24,14 @@ from typing import Any, TypeVar
 
 from dna_dht.core.effects import VerifyRequested
 from dna_dht.crypto.verifiers import Verifier
+from dna_dht.errors import NetworkError
 from dna_dht.runtime.mailbox import Mailbox
 
 QUEUE_BOUND = 16_384  # pieces of work; the core asks for at most 5 x 1024 at once
 INLINE_BATCH = 8  # pieces per turn of the loop without threads, about 2 ms
 REPORTED = 4  # results a thread hands over together, about 1 ms
 
+STOPPED = "the node is stopped"
 Result = TypeVar("Result")
 Work = Callable[[], Any]
 OnVerified = Callable[[list[tuple[int, bool]]], None]
@@ -97,10 +99,11 @@ class VerifyPool:
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do *work* in one of the threads and return, or raise, what it does.
 
-        Cancelling abandons the result.
+        Raises NetworkError if the pool is stopped, now or before the work is done. Cancelling abandons the
+        result.
         """
         if self._stopped:
-            raise RuntimeError("the pool is stopped")
+            raise NetworkError(STOPPED)
         future: asyncio.Future[Result] = self._loop.create_future()
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
@@ -108,7 +111,7 @@ class VerifyPool:
         return await future
 
     def stop(self) -> None:
-        """Drop what waits, finish what runs (a millisecond) and join the threads. Idempotent."""
+        """Finish what runs (a millisecond), join the threads, and tell who waits for the rest. Idempotent."""
         if self._stopped:
             return
         self._stopped = True
@@ -124,8 +127,9 @@ class VerifyPool:
             self._queue.put(None)
         for thread in self._threads:
             thread.join()
-        for future in list(self._futures):
-            future.cancel()
+        for future in self._futures:
+            if not future.done():
+                future.set_exception(NetworkError(STOPPED))
 
     def _accept(self, piece: VerifyRequested | tuple[asyncio.Future[Any], Work]) -> None:
         self.waiting += 1
