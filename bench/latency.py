@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from random import Random
 from typing import Any
 
-from bench.network import SERVERS, Network
+from bench.network import CLIENT_HALF, SERVER_HALF, SERVERS, Network, in_half
 from bench.processes import Child, cpp_child, now
 from bench.raw_client import RawClient
 from bench.report import Report, p50, percentile
@@ -147,28 +147,33 @@ async def _dead(report: Report, network: Network, writer: Node, reader: Node, rn
 
 
 async def _cpp(report: Report, stack: AsyncExitStack, network: Network, rng: Random) -> None:
-    """The C++ engine: a writer and a reader among eight servers, everything delayed."""
+    """The C++ engine: a writer and a reader among eight servers, everything delayed.
+
+    Both are full nodes, there is no other kind; so the keys are closer to every server than to them.
+    """
     await network.cpp_servers()
     clients = await stack.enter_async_context(cpp_child())
     for number in (0, 1):
-        await network.cpp_node(clients, number)
+        await network.cpp_node(clients, number, CLIENT_HALF)
+
+    def keys_for(count: int) -> list[InfoHash]:
+        return [in_half(SERVER_HALF, rng) for _ in range(count)]
+
     await network.weather(delay=DELAY)
     await asyncio.sleep(SETTLE)
-    for key in _keys(rng, WARM_UP):
+    for key in keys_for(WARM_UP):
         await _cpp_put(clients, key, rng)
         await clients.call("get", node=1, key=key.hex())
-    puts = [await _cpp_put(clients, key, rng) for key in _keys(rng, SLOW_SAMPLES)]
+    puts = [await _cpp_put(clients, key, rng) for key in keys_for(SLOW_SAMPLES)]
     _report(report, "opendht.rtt30.put_new", puts, None)
-    keys = _keys(rng, SLOW_SAMPLES)
+    keys = keys_for(SLOW_SAMPLES)
     await asyncio.to_thread(_store_on_all, network.ports, keys, rng)
     gets = [await clients.call("get", node=1, key=key.hex()) for key in keys]
     first = [answer["first"] for answer in gets if answer["first"] is not None]
     _report(report, "opendht.rtt30.get_first_value", first, None)
-    misses = [
-        (await clients.call("get", node=1, key=key.hex()))["seconds"] for key in _keys(rng, SLOW_SAMPLES)
-    ]
-    _report(report, "opendht.rtt30.miss", misses, None)
-    heard = [await _cpp_heard(clients, key, rng) for key in _keys(rng, SLOW_SAMPLES)]
+    misses = [await clients.call("get", node=1, key=key.hex()) for key in keys_for(SLOW_SAMPLES)]
+    _report(report, "opendht.rtt30.miss", [answer["seconds"] for answer in misses], None)
+    heard = [await _cpp_heard(clients, key, rng) for key in keys_for(SLOW_SAMPLES)]
     _report(report, "opendht.rtt30.put_to_listener", heard, None)
 
 

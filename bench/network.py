@@ -1,24 +1,35 @@
 """Eight servers on loopback, with or without the relay between them, of our kind or of the C++ engine's."""
 
 from contextlib import AsyncExitStack
-from typing import Any
+from random import Random
 
 from bench.processes import Child, cpp_child, free_port, own_child, relay_child, start_all
 from dna_dht.core.config import CoreConfig
 from dna_dht.crypto.identity import NodeIdentity
 from dna_dht.node.config import NodeConfig
 from dna_dht.node.node import Node
+from dna_dht.wire.infohash import InfoHash
 
 HOST = "127.0.0.1"
 SERVERS = 8
 READY = 20.0  # seconds to find the network
+SERVER_HALF, CLIENT_HALF = (
+    0,
+    1,
+)  # of the id space: keys of the first are closer to all servers than to clients
 
 
 class Network:
-    """Where servers and clients meet: maps ports through the relay if there is one."""
+    """Where servers and clients meet: maps ports through the relay if there is one.
+
+    Attributes:
+        first: the port everybody bootstraps from; 0 before there is one.
+        ports: of the servers.
+    """
 
     def __init__(self, stack: AsyncExitStack, relay: Child | None) -> None:
         self._stack, self._relay = stack, relay
+        self._rng = Random(5)
         self.first = 0
         self.ports: list[int] = []
 
@@ -62,17 +73,18 @@ class Network:
         """Eight nodes of the C++ engine in one process."""
         child = await self._stack.enter_async_context(cpp_child())
         for number in range(SERVERS):
-            self.ports.append((await self.cpp_node(child, number))["port4"])
+            self.ports.append(await self.cpp_node(child, number, SERVER_HALF))
         return child
 
-    async def cpp_node(self, child: Child, number: int) -> dict[str, Any]:
-        """One node of the C++ engine in *child*, joined."""
+    async def cpp_node(self, child: Child, number: int, half: int) -> int:
+        """One node of the C++ engine in *child*, joined, with an id in that *half* of the space; its port."""
         port, bootstrap = await self.place()
-        started = await child.call("start", node=number, port=port, unlimited=True)
+        node_id = in_half(half, self._rng)
+        await child.call("start", node=number, port=port, unlimited=True, id=node_id.hex())
         for address in bootstrap:
             host, _, known = address.rpartition(":")
             await child.call("bootstrap", node=number, host=host, port=int(known))
-        return started
+        return port
 
     async def client(self, *, seed: int) -> Node:
         """A node of ours in this process that stores nothing for others, connected."""
@@ -90,3 +102,8 @@ class Network:
         )
         await node.ready(READY)
         return node
+
+
+def in_half(half: int, rng: Random) -> InfoHash:
+    """A random id that begins with the bit *half*."""
+    return InfoHash((rng.getrandbits(159) | half << 159).to_bytes(20, "big"))

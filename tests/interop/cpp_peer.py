@@ -4,7 +4,7 @@ Run as a child: commands on standard input, one JSON object a line; answers and 
 ends with its input, at once and without the engine's own shutdown, which can hang. Every command carries
 ``seq``, which its answer repeats, and ``node``, which of the nodes of this process is meant (default 0):
 
-    start      ipv4, ipv6 (addresses, "" for none), port, network, unlimited  ->  id, port4, port6
+    start      ipv4, ipv6 (addresses, "" for none), port, network, unlimited, id (hex)  ->  id, port4, port6
     bootstrap  host, port                       ->  ok
     ping       host, port                       ->  ok, seconds
     put        key (hex), data (base64), id, user_type  ->  ok, seconds
@@ -49,6 +49,8 @@ class Nodes:
     def start(self, command: dict[str, Any]) -> None:
         config = opendht.DhtConfig()
         config.setNetwork(command.get("network", 0))
+        if "id" in command:
+            config.setNodeId(opendht.InfoHash(command["id"].encode()))
         if command.get("unlimited"):
             config.setRateLimit(-1, -1)
         ipv4, ipv6 = command.get("ipv4", "127.0.0.1"), command.get("ipv6", "")
