@@ -1,5 +1,6 @@
 """Keys, addresses, lifetimes and data as users write them."""
 
+import errno
 import io
 from pathlib import Path
 
@@ -19,6 +20,16 @@ from dna_dht.cli.options import (
 )
 from dna_dht.nodus.networks import MAINNET
 from dna_dht.wire.infohash import InfoHash
+
+
+class Broken(io.RawIOBase):
+    """A stream that cannot be read."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
 
 
 def test_text_keys_are_hashed() -> None:
@@ -128,6 +139,13 @@ def test_data_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_data("-", 100) == b"\xff\n"
 
 
+def test_standard_input_that_cannot_be_read_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Broken())))
+    with pytest.raises(Failure, match="standard input: Input/output error") as caught:
+        read_data("-", 100)
+    assert caught.value.exit_code == Exit.USAGE
+
+
 def test_data_up_to_the_limit_and_one_past_it(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(bytes(100))
@@ -169,6 +187,17 @@ def test_nodes_of_a_named_network_come_after_those_given_and_once() -> None:
         MAINNET[0],
         MAINNET[2],
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "endpoints"), [("-4", ["[::1]:4000", "::2"]), ("-6", ["127.0.0.1", "127.0.0.2:4000"])]
+)
+def test_a_family_that_leaves_no_address_is_refused_at_once(option: str, endpoints: list[str]) -> None:
+    given = [each for endpoint in endpoints for each in ("-b", endpoint)]
+    with pytest.raises(click.UsageError, match=f"{option} leaves out"):
+        network_of(option, *given)
+    assert len(network_of(option, *given, "-b", "localhost").bootstrap) == 3
+    assert len(network_of(*given).bootstrap) == 2
 
 
 def test_address_families_and_limits() -> None:

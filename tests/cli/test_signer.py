@@ -27,6 +27,11 @@ def test_a_directory_names_no_identity(path: str) -> None:
     assert caught.value.exit_code == Exit.USAGE
 
 
+def test_a_directory_that_exists_names_no_identity(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=f"like {tmp_path}/identity"):
+        base_of(tmp_path)
+
+
 def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME")

@@ -1,5 +1,6 @@
 """dna-dht: put, get and watch values of the DHT from a shell."""
 
+import errno
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from dna_dht.cli.commands.listen import listen
 from dna_dht.cli.commands.lookup import lookup
 from dna_dht.cli.commands.ping import ping
 from dna_dht.cli.commands.put import put
-from dna_dht.cli.failures import Exit
+from dna_dht.cli.failures import Exit, Failure
 
 _EPILOG = """Exit codes: 0 done, 1 error, 2 wrong usage, 3 identity unusable, 4 nothing found, 5 no answer,
 6 bad signature, 130 interrupted.
@@ -26,13 +27,17 @@ Example:
 
 
 class _Commands(click.Group):
-    """The group, with an exit code for Ctrl-C at any moment."""
+    """The group, with an exit code for Ctrl-C at any moment, and a sentence when output goes nowhere."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise click.exceptions.Exit(Exit.INTERRUPTED) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader has seen enough: click ends with 1, without a word
+                raise
+            raise Failure(f"cannot write the output: {error.strerror or error}") from error
 
 
 @click.group(cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -109,6 +109,15 @@ class NetworkOptions:
                 Exit.USAGE,
             )
 
+    def require_usable(self) -> None:
+        """Refuse, exit 2, if -4 or -6 leaves out every address; names may have one of each family."""
+        out = r"[0-9.]+:[0-9]+" if not self.ipv4 else r"\[.*" if not self.ipv6 else None
+        if out and self.bootstrap and all(re.fullmatch(out, endpoint) for endpoint in self.bootstrap):
+            option, family = ("-6", 4) if not self.ipv4 else ("-4", 6)
+            raise click.UsageError(
+                f"{option} leaves out IPv{family}, and {self.bootstrap[0]} is all there is"
+            )
+
 
 def network_options(
     default_timeout: float | None, *, bootstrap: bool = True
@@ -137,6 +146,7 @@ def network_options(
             options = NetworkOptions(
                 tuple(dict.fromkeys((*endpoints, *named))), not only6, not only4, network_id, timeout
             )
+            options.require_usable()
             return function(*args, network=options, **rest)
 
         command.__name__ = function.__name__
@@ -220,7 +230,12 @@ identity_option = click.option(
 def read_data(argument: str, limit: int) -> bytes:
     """The bytes that ``TEXT``, ``@FILE`` or ``-`` (standard input) mean; Failure if more than *limit*."""
     if argument == "-":
-        data = sys.stdin.buffer.read(limit + 1)
+        if sys.stdin is None:
+            raise Failure("cannot read standard input: it is closed", Exit.USAGE)
+        try:
+            data = sys.stdin.buffer.read(limit + 1)
+        except OSError as error:
+            raise Failure(f"cannot read standard input: {error.strerror or error}", Exit.USAGE) from error
     elif argument.startswith("@"):
         path = Path(os.fsdecode(argument[1:]))
         try:

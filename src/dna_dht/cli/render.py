@@ -5,6 +5,7 @@ decimal numbers. Human output is not meant to be parsed.
 """
 
 import json
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,13 @@ def rfc3339(unix: float) -> str:
 def print_json(fields: dict[str, Any]) -> None:
     """Print one object on a line of its own and flush it."""
     click.echo(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
+
+
+def print_bytes(data: bytes) -> None:
+    """Write *data* as it is and flush it; nothing where standard output is closed, like all that prints."""
+    if sys.stdout is not None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 def value_fields(value: Value) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def base_of(path: Path) -> Path:
 
     Raises Failure (exit 2) for a bare directory.
     """
-    if path.name in ("", ".."):
+    if path.name in ("", "..") or path.is_dir():
         raise Failure(f"{path} is a directory: name the identity in it, like {path / 'identity'}", Exit.USAGE)
     return path.with_suffix("") if path.suffix in _SUFFIXES else path
 

@@ -2,7 +2,8 @@
 
 A store keeps at most one row per (key, value id). It trusts its caller about what is accepted, with one
 exception that makes the order of writes harmless: a lower seq never replaces a higher seq of the same
-owner. It does not check signatures; whoever loads rows verifies a value before serving it.
+owner, unless the signature of what is stored has become wrong on the disk. Rows are loaded as they are:
+whoever loads them verifies a value before serving it.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,5 @@
 """dna-dht get: read a value."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -44,7 +43,7 @@ def get(
     Of several values the one that most nodes hold comes first. Empty values (deleted ones) are shown by --all
     alone.
     """
-    from dna_dht.cli.render import describe, print_json, value_fields
+    from dna_dht.cli.render import describe, print_bytes, print_json, value_fields
     from dna_dht.cli.session import client, run
     from dna_dht.errors import OperationTimeoutError
 
@@ -75,8 +74,7 @@ def get(
             continue
         if not quiet:
             click.echo(f"{describe(value)}", err=True)
-        sys.stdout.buffer.write(value.data + (b"\n" if every else b""))
-        sys.stdout.buffer.flush()
+        print_bytes(value.data + (b"\n" if every else b""))
     others = len(values) - len(shown)
     if others and not quiet:
         click.echo(f"{others} more under this key: --all shows them", err=True)
