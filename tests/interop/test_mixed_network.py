@@ -8,6 +8,7 @@ import pytest
 from dna_dht.wire.infohash import InfoHash
 
 HALF = 8  # nodes of each kind
+HOLDERS = 8  # nodes that hold a value
 READY = 20.0  # seconds
 LARGE = bytes(range(256)) * 160  # 40,960 bytes
 
@@ -22,7 +23,15 @@ async def network(cpp: Any, start_node: Any) -> list[Any]:
         await cpp.call("bootstrap", node=number, host="127.0.0.1", port=nodes[0].port)
         nodes.append(await start_node("127.0.0.1", first, nodes[0].port))
     await asyncio.gather(*(node.ready(READY) for node in nodes))
+    async with asyncio.timeout(READY):
+        await asyncio.gather(*(acquainted(node) for node in nodes))
     return nodes
+
+
+async def acquainted(node: Any) -> None:
+    """Wait until *node* finds as many nodes as hold a value; stock nodes take seconds to name newcomers."""
+    while (await node.lookup(InfoHash.of(b"anything"))).answered < HOLDERS:  # noqa: ASYNC110 - no event tells it
+        await asyncio.sleep(0.05)
 
 
 async def test_each_side_reads_what_the_other_wrote(cpp: Any, network: list[Any]) -> None:
