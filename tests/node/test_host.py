@@ -165,12 +165,20 @@ async def test_id_nodes_values_and_port_survive_a_restart(tmp_path: Path) -> Non
             assert [value.data for value in await again.get(KEY)] == [b"seven days"]
 
 
-async def test_a_state_file_survives_being_damaged(tmp_path: Path) -> None:
+async def test_a_damaged_state_file_is_told_and_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "node.state"
     path.write_bytes(b"\xc1 garbage")
     async with Node(config(state_path=path)) as node:
         node_id = node.node_id
+    assert f"{path} is damaged" in caplog.text
     assert decode_state(path.read_bytes()).node_id == node_id
+
+    caplog.clear()
+    async with Node(config(state_path=path)) as node:
+        assert node.node_id == node_id
+    assert "damaged" not in caplog.text
 
 
 async def test_a_state_that_cannot_be_read_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:

@@ -529,7 +529,12 @@ def _cancel(operation: OperationId, core: DhtCore, now: Instant) -> None:
 
 def _read_state(file: NodeStateFile) -> NodeState:
     content = file.read()
-    return EMPTY if content is None else decode_state(content)
+    if content is None:
+        return EMPTY
+    state = decode_state(content)
+    if state == EMPTY:
+        _log.warning("the state file %s is damaged: nodes known and values held before are lost", file.path)
+    return state
 
 
 def _last_port(file: NodeStateFile) -> int:
