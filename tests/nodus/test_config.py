@@ -48,6 +48,7 @@ def test_an_unknown_setting_is_refused() -> None:
         {"bind": ("127.0.0.1", "::1")},
         {"network": 2**32 - 1},
         {"public_ip": "2001:db8::1"},
+        {"verifier": "liboqs"},
     ],
     ids=str,
 )
@@ -73,6 +74,7 @@ def test_accepted_up_to_the_bounds(good: dict[str, Any]) -> None:
         {"bind": ("localhost",)},
         {"network": 2**32},
         {"public_ip": "node.example"},
+        {"verifier": "openssl"},
     ],
     ids=str,
 )

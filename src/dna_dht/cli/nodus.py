@@ -36,6 +36,11 @@ from dna_dht.nodus.networks import NETWORKS
 @click.option("--network-id", "network", type=click.IntRange(0, 2**32 - 1), help="Number of the network (0).")
 @click.option("--bind", multiple=True, metavar="IP", help="Listen on this address only; one a family.")
 @click.option("--public-ip", metavar="IP", help="Address to show as ours. Default: detect.")
+@click.option(
+    "--verifier",
+    type=click.Choice(["cryptography", "liboqs"]),
+    help="What checks signatures (cryptography). liboqs, if you have installed it, is several times faster.",
+)
 @click.option("--system", is_flag=True, help="Keep the data in /var/lib/dna-dht also when not root.")
 @click.option("--fix-permissions", is_flag=True, help="Make a secret key private that others may read.")
 @click.option("-v", "verbose", is_flag=True, help="Verbose logging.")
@@ -49,6 +54,7 @@ def main(
     network: int | None,
     bind: tuple[str, ...],
     public_ip: str | None,
+    verifier: str | None,
     system: bool,
     fix_permissions: bool,
     verbose: bool,
@@ -74,6 +80,7 @@ def main(
         "network": network,
         "bind": bind or None,
         "public_ip": public_ip,
+        "verifier": verifier,
         "fix_permissions": fix_permissions or None,
         "verbose": verbose or None,
     }

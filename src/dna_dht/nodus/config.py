@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from dna_dht.crypto.verifiers import VERIFIERS
 from dna_dht.errors import ConfigError
 from dna_dht.runtime.resolve import DEFAULT_PORT, parse
 
@@ -34,6 +35,7 @@ class NodusConfig:
         public_ip: address to show as ours; None detects one.
         bind: IP addresses to listen on, at most one a family; none means all of this machine.
         network: network id, 0 to 2**32 - 1.
+        verifier: what checks signatures: ``cryptography``, or ``liboqs`` where that library is installed.
         fix_permissions: make secret key files private that other users may access, instead of refusing them.
         verbose: log every event.
     """
@@ -45,6 +47,7 @@ class NodusConfig:
     public_ip: str | None = None
     bind: tuple[str, ...] = ()
     network: int = 0
+    verifier: str = VERIFIERS[0]
     fix_permissions: bool = False
     verbose: bool = False
 
@@ -61,6 +64,8 @@ class NodusConfig:
             _check_base(self.persistence_path)
         if self.public_ip is not None:
             _ip_version(self.public_ip, "public ip")
+        if self.verifier not in VERIFIERS:
+            raise ConfigError(f"verifier {self.verifier!r} is unknown: choose one of {', '.join(VERIFIERS)}")
         versions = [_ip_version(host, "bind") for host in self.bind]
         if len(versions) != len(set(versions)):
             raise ConfigError("bind: one IPv4 and one IPv6 address at most")

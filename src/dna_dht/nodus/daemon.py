@@ -120,6 +120,7 @@ def _node_config(config: NodusConfig) -> NodeConfig:
         ipv6_host=ipv6 or "::",
         bootstrap=config.bootstrap,
         identity=identity,
+        verifier=config.verifier,
         store=store,
         state_path=path,
         hand_over_timeout=HAND_OVER,
