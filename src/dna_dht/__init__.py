@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dna_dht.core.config import CoreConfig, Limits
-    from dna_dht.core.effects import NodeEvidence
+    from dna_dht.core.effects import NodeEvidence, StatusChanged
     from dna_dht.core.node_state import NodeState
     from dna_dht.crypto.identity import NodeIdentity
     from dna_dht.crypto.verifiers import VERIFIERS, Verifier
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Added,
         BatchItem,
         BlockingNode,
+        BlockingSubscription,
         Change,
         Expired,
         Lookup,
@@ -65,6 +66,7 @@ __all__ = [
     "Added",
     "BatchItem",
     "BlockingNode",
+    "BlockingSubscription",
     "Change",
     "ConfigError",
     "CoreConfig",
@@ -88,6 +90,7 @@ __all__ = [
     "PutRefusedError",
     "SequenceExhaustedError",
     "SqliteStore",
+    "StatusChanged",
     "StorageError",
     "Subscription",
     "Updated",
@@ -100,7 +103,10 @@ _PLACES = {
         "CoreConfig",
         "Limits",
     ),
-    "dna_dht.core.effects": ("NodeEvidence",),
+    "dna_dht.core.effects": (
+        "NodeEvidence",
+        "StatusChanged",
+    ),
     "dna_dht.core.node_state": ("NodeState",),
     "dna_dht.crypto.identity": ("NodeIdentity",),
     "dna_dht.crypto.verifiers": (
@@ -123,6 +129,7 @@ _PLACES = {
         "Added",
         "BatchItem",
         "BlockingNode",
+        "BlockingSubscription",
         "Change",
         "Expired",
         "Lookup",

@@ -36,7 +36,8 @@ def test_the_example_of_the_readme(run: Run, b: tuple[str, str], tmp_path: Path)
     assert (put.exit_code, got.exit_code) == (0, 0)
     assert got.stdout_bytes == letter.read_bytes()
     assert "on 1 of 1 nodes for 365 days" in put.stdout
-    assert InfoHash.of(b"greeting").hex() in put.stderr
+    for each in (put, got):
+        assert f"key {InfoHash.of(b'greeting')}" in each.stderr
 
 
 def test_a_value_is_written_without_a_line_break_of_ours(run: Run, b: tuple[str, str]) -> None:

@@ -216,6 +216,10 @@ async def test_how_to_search_is_checked() -> None:
         for seconds in (-1.0, float("nan")):
             with pytest.raises(ValueError, match="timeout"):
                 await node.lookup(KEY, timeout=seconds)
+            with pytest.raises(ValueError, match="timeout"):
+                await anext(node.get_batch([], timeout=seconds))
+        with pytest.raises(ValueError, match="owner"):
+            await anext(node.get_batch([], owner=ZERO))
 
 
 async def test_without_identity_nothing_is_put() -> None:

@@ -66,6 +66,18 @@ async def test_iterating_without_a_context_listens_too() -> None:
     assert (source.starts, source.stops) == (1, 1)
 
 
+async def test_reading_begins_it_too() -> None:
+    source = Source()
+    subscription = Subscription(KEY, source.start)
+    waiting = asyncio.ensure_future(anext(subscription))
+    await asyncio.sleep(0)
+    assert source.starts == 1
+    source.add(1)
+
+    assert await asyncio.wait_for(waiting, 5) == Added(Value(id=1))
+    subscription.close()
+
+
 async def test_a_reader_waits_for_the_next_change() -> None:
     source = Source()
     async with Subscription(KEY, source.start) as changes:

@@ -340,8 +340,10 @@ class Node:
         """:meth:`get` of many keys, each reported once, as they finish; at most 16 are under way at once.
 
         A key about which nothing could be learned has its error in ``BatchItem.error``. Leaving the iteration
-        early stops the rest. ValueError, before anything is asked, for a key out of range.
+        early stops the rest. ValueError, before anything is asked, for an argument out of range.
         """
+        _check_filters(owner, None)
+        _check_search(strength, timeout)
         waiting = deque(dict.fromkeys(keys))
         for key in waiting:
             _check_key(key)
@@ -379,6 +381,9 @@ class Node:
         timeout: float | None = None,  # noqa: ASYNC109 - as in get
     ) -> Lookup:
         """As :meth:`get_all`, with the evidence: who was asked, who answered, who holds what.
+
+        When a value was made is no part of it: in this protocol only puts and pushes carry a date, answers to
+        gets do not.
 
         Raises ValueError and NotConnectedError as :meth:`get`; too few answers are no error, see
         ``Lookup.conclusive``.
@@ -545,10 +550,7 @@ class Node:
     ) -> GetOutcome:
         _check_key(key)
         _check_filters(owner, value_id)
-        if strength not in get_args(Strength):
-            raise ValueError(f"strength: one of {', '.join(get_args(Strength))}, got {strength!r}")
-        if seconds is not None and not seconds >= 0:
-            raise ValueError(f"timeout: seconds, 0 or more, got {seconds}")
+        _check_search(strength, seconds)
         query = reader.query_for(owner, value_id)
         await self._hold()
         outcome = await self._host.run(
@@ -589,6 +591,13 @@ def _check_filters(owner: InfoHash | None, value_id: int | None) -> None:
         raise TypeError(f"an owner is an InfoHash, got {type(owner).__name__}: the owner_id of an identity")
     if owner == ZERO:
         raise ValueError("owner: an owner_id is not zero")
+
+
+def _check_search(strength: Strength, seconds: float | None) -> None:
+    if strength not in get_args(Strength):
+        raise ValueError(f"strength: one of {', '.join(get_args(Strength))}, got {strength!r}")
+    if seconds is not None and not seconds >= 0:
+        raise ValueError(f"timeout: seconds, 0 or more, got {seconds}")
 
 
 def _type_for(ttl: float | None, permanent: bool) -> int:

@@ -24,7 +24,7 @@ Start = Callable[["Subscription", Callable[[ListenChanged], None]], Stop]
 
 
 class Subscription:
-    """Changes of one key, from ``async with node.listen(key) as changes`` on.
+    """Changes of one key, from ``async with node.listen(key) as changes`` on, or from the first reading.
 
     First come the values that exist, as :class:`Added`. Iteration ends when the node stops or :meth:`close`
     is called; leaving the ``async with`` closes. One reader at a time.
@@ -67,6 +67,7 @@ class Subscription:
 
     async def __anext__(self) -> Change:
         """The next change; waits for one."""
+        self._begin()
         while not self._queue:
             if self._closed:
                 raise StopAsyncIteration

@@ -68,6 +68,8 @@ def get(
         )
     if not shown:
         raise Failure(f"nothing found under {key.text} (key {key.hash})", Exit.NOT_FOUND)
+    if not quiet and not as_json:
+        click.echo(f"key {key.hash}", err=True)
     for value in shown:
         if as_json:
             print_json({"key": key.hash.hex(), **value_fields(value)})
