@@ -155,6 +155,12 @@ def test_data_up_to_the_limit_and_one_past_it(tmp_path: Path) -> None:
     assert caught.value.exit_code == Exit.USAGE
 
 
+def test_a_file_without_a_name_is_wrong_usage() -> None:
+    with pytest.raises(Failure, match="write @FILE") as caught:
+        read_data("@", 100)
+    assert caught.value.exit_code == Exit.USAGE
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"cannot read .*missing\.txt: No such file") as caught:
         read_data(f"@{tmp_path / 'missing.txt'}", 100)

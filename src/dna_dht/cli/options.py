@@ -237,6 +237,8 @@ def read_data(argument: str, limit: int) -> bytes:
         except OSError as error:
             raise Failure(f"cannot read standard input: {error.strerror or error}", Exit.USAGE) from error
     elif argument.startswith("@"):
+        if argument == "@":
+            raise Failure("@ alone names no file: write @FILE, or - for standard input", Exit.USAGE)
         path = Path(os.fsdecode(argument[1:]))
         try:
             with path.open("rb") as file:
