@@ -52,6 +52,19 @@ def test_a_listener_outlives_the_nodes_it_was_told_by(seed: int) -> None:
     assert listener.data == [("added", b"hello")], f"{seed=}"
 
 
+def test_hundreds_of_listens_of_one_node_in_a_network_of_five() -> None:
+    net = SimNetwork(1)
+    nodes = net.grow(6)
+    keys = [net.random_key() for _ in range(400)]
+    listeners = [net.listen(nodes[5], key) for key in keys]
+    net.run(30)
+    puts = [net.start_put(nodes[number % 5], key, net.value(b"news")) for number, key in enumerate(keys)]
+    net.wait_all(puts)
+    net.run(5)
+    assert [listener for listener in listeners if not listener.changes] == []
+    assert nodes[5].running.counters.events["node expired"] == 0
+
+
 def test_a_listener_learns_that_a_value_expired() -> None:
     net = SimNetwork(1)
     nodes = net.grow(30)

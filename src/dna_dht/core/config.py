@@ -63,8 +63,8 @@ class Limits:
     tombstones: int = 65_536
     """Highest revisions remembered after a value expired or was evicted."""
     remote_listeners: int = 16_384
-    remote_listeners_per_source: int = 64
-    """Per address and port."""
+    remote_listeners_per_source: int = 1024
+    """The same per address and port: what one node may have, for in a small network all meet at few nodes."""
     listens: int = 1024
     """Listens of this node at once."""
     listen_values: int = 4096

@@ -176,10 +176,12 @@ def test_stored_values_come_before_the_confirmation_of_a_listen() -> None:
     assert isinstance(answers[-1], Reply)
 
 
-def test_too_many_listeners_get_no_answer() -> None:
+def test_too_many_listeners_are_told_so() -> None:
+    """Silence would make us look dead to whoever wants one listen too many."""
     stage = Stage(remote_listeners_per_source=2)
     assert replies(stage.listen(ALICE, 1)) and replies(stage.listen(ALICE, 2))
-    assert stage.listen(ALICE, 3) == []
+    (refusal,) = stage.listen(ALICE, 3)
+    assert isinstance(refusal, ErrorReply) and refusal.code == 203
     assert replies(stage.listen(ALICE, 2)), "a known one may renew"
     assert stage.core.stats()["remote_listeners"] == 2
 

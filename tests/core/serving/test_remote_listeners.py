@@ -67,8 +67,8 @@ def test_ten_minutes_after_the_last_listen() -> None:
 def test_bound_per_address_and_one_past_it() -> None:
     ctx = make_ctx()
     listeners, alice = RemoteListeners(ctx), node(1)
-    results = [listeners.add(InfoHash.of(b"%d" % n), alice, n, ANY, 1) for n in range(65)]
-    assert results == ["new"] * 64 + ["refused"]
+    results = [listeners.add(InfoHash.of(b"%d" % n), alice, n, ANY, 1) for n in range(1025)]
+    assert results == ["new"] * 1024 + ["refused"]
     assert ctx.counters.dropped["listen: too many"] == 1
     assert listeners.add(InfoHash.of(b"0"), alice, 0, ANY, 1) == "known"
     assert listeners.add(KEY, node(2), 1, ANY, 1) == "new"

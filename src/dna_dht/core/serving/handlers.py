@@ -117,6 +117,7 @@ class Handlers:
         query = Query((), (listen.query or ANY).where)
         added = self._listeners.add(listen.key, node, listen.socket_id, query, listen.version)
         if added == "refused":
+            self._error(node, listen.tid, INVALID, b"Listen: too many")  # silence would make us look dead
             return
         if added == "new":
             listener = self._listeners.find(listen.key, node.address, listen.socket_id)
