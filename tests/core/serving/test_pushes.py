@@ -17,12 +17,12 @@ from dna_dht.core.values.stored_value import Stored, StoredValue
 from dna_dht.wire.address import Address
 from dna_dht.wire.decode import decode
 from dna_dht.wire.infohash import InfoHash
-from dna_dht.wire.messages import Update
+from dna_dht.wire.messages import Ping, Update
 from dna_dht.wire.query import ANY, Query, where_id
 from dna_dht.wire.value import Value
 from dna_dht.wire.value_codec import pack
 
-from ..stage import ALICE, BOB, CAROL, Stage, updates, value
+from ..stage import ALICE, BOB, CAROL, Stage, id_of, updates, value
 from ..stage import KEY as STAGE_KEY
 
 KEY = InfoHash.of(b"key")
@@ -302,3 +302,26 @@ def test_a_repeated_update_is_the_same_and_stops_when_confirmed() -> None:
     stage.confirm(BOB, [again])
     stage.wait(5)
     assert stage.take(BOB) == []
+
+
+def test_pushes_go_where_the_listener_subscribed_whoever_claims_its_id() -> None:
+    """T9: a node that never answered us follows its own messages, and those can be forged."""
+    stage = Stage()
+    stage.listen(ALICE)
+    stage.receive(Ping(tid=1, sender=id_of(ALICE), client=True), CAROL)
+    stage.take(CAROL)
+    stage.put(BOB, value(b"x" * 5000))
+
+    assert updates(stage.take(ALICE)) == [([1], [], [])]
+    assert updates(stage.take(CAROL)) == []
+
+
+def test_pushes_to_a_claimed_listener_are_confirmed_from_its_address() -> None:
+    stage = Stage()
+    stage.listen(ALICE)
+    stage.receive(Ping(tid=1, sender=id_of(ALICE), client=True), CAROL)
+    stage.put(BOB, value())
+    stage.confirm(ALICE, stage.take(ALICE))
+    stage.wait(1)
+
+    assert stage.core.stats()["open_requests"] == stage.core.stats()["push_channels"] == 0

@@ -197,7 +197,7 @@ class Pushes:
         channel.under_way += 1
         self.bytes_under_way += size
         over = partial(self._on_over, slot, channel, size)
-        self._requests.send(slot[0].node, "update", build, on_reply=over, on_failed=over)
+        self._requests.send(slot[0].endpoint(), "update", build, on_reply=over, on_failed=over)
 
     def _on_over(self, slot: Slot, channel: _Channel, size: int, answer: object) -> None:
         """Confirmed or given up. Which of them matters to the state of the node only."""

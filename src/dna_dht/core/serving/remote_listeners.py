@@ -22,7 +22,8 @@ class RemoteListener:
     """One subscription.
 
     Attributes:
-        node: whom to push to.
+        node: who subscribed.
+        address: from where, which was proved by a token.
         socket_id: channel named by the listener; goes into every push.
         query: filter of pushed values; its selection is ignored.
         version: 0 for very old nodes, else 1.
@@ -37,6 +38,13 @@ class RemoteListener:
         self.key, self.node, self.socket_id = key, node, socket_id
         self.query, self.version, self.renewed = query, version, now
         self.address = node.address
+
+    def endpoint(self) -> RemoteNode:
+        """Whom to push to: the node, but only where it subscribed. Its known address may be a stranger's
+        claim, and pushes are large; if it did move it subscribes again from there.
+        """
+        node = self.node
+        return node if node.address == self.address else RemoteNode(node.id, self.address, client=True)
 
 
 class RemoteListeners:
