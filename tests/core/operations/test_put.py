@@ -513,3 +513,24 @@ def test_nonsense_is_refused_and_leaves_nothing() -> None:
     with pytest.raises(ValueError, match="id"):
         world.core.put(KEY, value(id=0), world.now)
     assert world.core.stats()["operations"] == 0
+
+
+def test_permanent_value_is_kept_alive_although_its_put_was_cancelled() -> None:
+    world = World(peers=8)
+    operation = world.put(value(), permanent=True)
+    world.cancel(operation)
+    world.run(60)
+
+    assert world.done(operation) is None
+    assert len(world.asked(Put)) == 8, "taken up again"
+    world.call(lambda now: world.core.cancel_put(KEY, 1, now))
+
+
+def test_cancelled_permanent_value_is_left_alone() -> None:
+    world = World(peers=8)
+    operation = world.put(value(), permanent=True)
+    world.call(lambda now: world.core.cancel_put(KEY, 1, now))
+    world.cancel(operation)
+    world.run(60)
+
+    assert world.asked(Put) == []

@@ -72,6 +72,12 @@ class Announces:
         self.add(announce)
         self._schedule(announce, self._ctx.now.mono)
 
+    def on_cancelled(self, key: InfoHash, value_id: int) -> None:
+        """A first put was cancelled, so it tells no outcome: what it began is taken up before long."""
+        announce = self._announces.get((key, value_id))
+        if announce is not None and announce.timer is None:
+            self._schedule(announce, self._ctx.now.mono + self._ctx.jittered(RETRY[0], 0.25))
+
     def get(self, key: InfoHash, value_id: int) -> Announce | None:
         return self._announces.get((key, value_id))
 

@@ -45,8 +45,8 @@ TAKEN = (SENT, ACKNOWLEDGED, SKIPPED, RENEWING)
 
 
 class PutOperation:
-    """One running put; ``on_done`` is called once, at the quorum or the end; ``on_over`` when nothing is
-    under way.
+    """One running put of *value_id* under *key*; ``on_done`` is called once, at the quorum or the end;
+    ``on_over`` when nothing is under way.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class PutOperation:
         on_over: Callable[["PutOperation"], None],
     ) -> None:
         self._services = services
-        self._key = key
-        self._value_id = value_id
+        self.key = key
+        self.value_id = value_id
         self._seq = seq
         self._packed = packed
         self._created = created
@@ -86,7 +86,7 @@ class PutOperation:
         """Look for the closest nodes and write to them."""
         services = self._services
         for overlay in services.active_overlays():
-            lookup = Lookup(services.ctx, overlay, self._key, self._ask)
+            lookup = Lookup(services.ctx, overlay, self.key, self._ask)
             if lookup.candidates:
                 self._lookups.append(lookup)
         self._go_on()
@@ -124,7 +124,7 @@ class PutOperation:
         self._probes[candidate] = self._send(
             candidate.node,
             "get",
-            lambda tid: composer.get(tid, self._key, self._probe),
+            lambda tid: composer.get(tid, self.key, self._probe),
             on_reply=partial(self._on_probed, lookup, candidate),
             on_failed=partial(self._on_probe_failed, lookup, candidate),
             on_slow=partial(lookup.pass_over, candidate),
@@ -136,7 +136,7 @@ class PutOperation:
         self._send(
             node,
             "put",
-            lambda tid: composer.put(tid, self._key, node.token, (self._packed,), self._created),
+            lambda tid: composer.put(tid, self.key, node.token, (self._packed,), self._created),
             on_reply=partial(self._on_put_answered, lookup, candidate),
             on_failed=partial(self._on_put_failed, lookup, candidate),
             on_slow=partial(lookup.pass_over, candidate),
@@ -148,7 +148,7 @@ class PutOperation:
         self._send(
             node,
             "refresh",
-            lambda tid: composer.refresh(tid, self._key, self._value_id, node.token),
+            lambda tid: composer.refresh(tid, self.key, self.value_id, node.token),
             on_reply=partial(self._on_put_answered, lookup, candidate),
             on_failed=partial(self._on_put_failed, lookup, candidate),
             on_slow=partial(lookup.pass_over, candidate),
@@ -180,7 +180,7 @@ class PutOperation:
         if seq is None or seq < self._seq:
             return
         if seq > self._seq:
-            self._found[self._value_id][candidate] = seq
+            self._found[self.value_id][candidate] = seq
             if state is None:
                 self._states[candidate] = SKIPPED
         elif self._mode == "refresh":
@@ -188,7 +188,7 @@ class PutOperation:
                 self._send_refresh(lookup, candidate)
         elif state is None or (state == SENT and probe.attempts == 1):
             # a probe that was repeated behind our put may have seen our own value
-            self._found[self._value_id][candidate] = seq
+            self._found[self.value_id][candidate] = seq
 
     def _seq_held(self, reply: Reply) -> int | None:
         """The seq of our value id at a node that answered the probe."""
@@ -196,10 +196,10 @@ class PutOperation:
             id_at, seq_at = (reply.fields.fields.index(field) for field in (Field.ID, Field.SEQ))
             for row in reply.fields.rows:
                 seq = row[seq_at]
-                if row[id_at] == self._value_id and isinstance(seq, int):
+                if row[id_at] == self.value_id and isinstance(seq, int):
                     return seq
         for value in reply.values:
-            if value.id == self._value_id:
+            if value.id == self.value_id:
                 return value.seq
         return None
 
@@ -211,7 +211,7 @@ class PutOperation:
 
     def _on_put_answered(self, lookup: Lookup, candidate: Candidate, reply: Reply) -> None:
         candidate.node.accepted_token()
-        if reply.value_id == self._value_id:
+        if reply.value_id == self.value_id:
             self._states[candidate] = ACKNOWLEDGED
             lookup.count_again(candidate)
         else:
@@ -317,7 +317,7 @@ class PutOperation:
         for lookup in self._lookups:
             evidence += evidence_of(lookup, self._found)
         states = list(self._states.values())
-        seqs = list(self._found[self._value_id].values())
+        seqs = list(self._found[self.value_id].values())
         self._on_done(
             PutOutcome(
                 accepted=states.count(ACKNOWLEDGED),

@@ -123,7 +123,9 @@ class Operations:
     # -- ending
 
     def cancel(self, operation: OperationId) -> None:
-        """Stop an operation; no event about it follows. One that is over is ignored."""
+        """Stop an operation; no event about it follows. One that is over is ignored. A permanent value is
+        kept alive all the same, until :meth:`cancel_put`.
+        """
         running = self._running.pop(operation, None)
         if isinstance(running, Request):
             self._services.requests.cancel(running)
@@ -131,6 +133,7 @@ class Operations:
             running.cancel()
         if isinstance(running, PutOperation):
             self._puts.discard(running)
+            self._announces.on_cancelled(running.key, running.value_id)
         elif isinstance(running, ListenOperation):
             listens = self._listens[running.key]
             listens.remove(running)
