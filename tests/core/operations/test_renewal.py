@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dna_dht.core.config import CoreConfig
+from dna_dht.core.operations import renewal
 from dna_dht.core.operations.renewal import HAND_OVER_TIME, JITTER, KEEP_RANK, PROBE_PACE, RANK_DELAY
 from dna_dht.core.values.value_types import DNA_7_DAYS
 from dna_dht.wire.infohash import InfoHash
@@ -362,3 +363,18 @@ def test_who_does_not_hand_over(config: CoreConfig) -> None:
     made.call(made.core.shutdown)
     made.run(1)
     assert made.core.handing_over == 0 and probes(made) == []
+
+
+def test_copies_are_made_although_there_are_more_keys_than_the_rate_suffices_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Looks fill the queue of probes again and again; what they show to be missing is given all the same."""
+    monkeypatch.setattr(renewal, "MAX_QUEUE", 40)
+    made = world(8, replace(CONFIG, maintenance_period=5.0))
+    for number in range(400):
+        key, packed = InfoHash.of(b"%d" % number), pack(value(id=number + 1))
+        made.call(lambda now, key=key, packed=packed: made.core.restore(key, packed, None, None, now))
+    stay_known(made, 100)
+    given = [entry for entry in made.log if isinstance(entry.message, Put)]
+    asked = [entry for entry in made.log if isinstance(entry.message, Get)]
+    assert len(given) > 1000 and len(given) > len(asked) - 100

@@ -14,10 +14,11 @@ A node that is not among the closest any more hands over like everybody else and
 more than KEEP_RANK closer nodes are known, in every family in use, and a quorum of the closest has
 acknowledged the values does it let go of them.
 
-Probes and puts stand in one queue and leave it at a low, even rate (reliability G9), so that neither a
-restart nor a change of neighbours causes a storm. Whoever finds no place in the queue, or does not answer,
-counts as new at the next look. When the node stops, the rate is as high as the answers allow, for
-HAND_OVER_TIME at most.
+Probes wait in a queue, and what they show to be missing in another; both leave at one low, even rate
+(reliability G9), so that neither a restart nor a change of neighbours causes a storm. Puts go first: else,
+with more keys than the rate suffices for, everybody would be asked and nobody given anything. Whoever finds
+no place in a queue, or does not answer, counts as new at the next look. When the node stops, the rate is as
+high as the answers allow, for HAND_OVER_TIME at most.
 
 The `reference` policy, for comparison: act only when displaced from the eight closest, put to those eight
 without asking, and forget at once. Own permanent values (announces) are looked after under every policy, by
@@ -48,7 +49,7 @@ RANK_DELAY = 150.0  # seconds, at most, before a holder that is not the closest 
 KEEP_RANK = 14  # nodes closer than us from which on a copy may be let go; spec 02, SEARCH_NODES
 QUORUM = 5  # of the closest that must hold the values before that
 MIN_LIFE = 600.0  # seconds of remaining life below which a value is not copied; spec 02, section 1
-MAX_QUEUE = 4096  # probes and puts that wait
+MAX_QUEUE = 4096  # probes that wait, and as many puts
 MAX_UNDER_WAY = 64  # probes and puts at once
 PROBE_PACE = 0.02  # seconds from a probe to what follows; reliability G9
 PUT_PACE = 0.05  # the same from a put; reliability T27
@@ -56,7 +57,8 @@ MAX_FETCHES = 8  # newer values asked for after one probe
 HAND_OVER_TIME = 5.0  # seconds of handing over when the node stops
 
 Adopt = Callable[[InfoHash, Value, float, Address], None]
-Job = tuple[InfoHash, RemoteNode, StoredValue | None]  # what to put; None: ask what is needed
+Probe = tuple[InfoHash, RemoteNode]  # ask the node what it holds under the key
+Gift = tuple[InfoHash, RemoteNode, StoredValue]  # put the value to the node
 
 
 class _Watch:
@@ -93,7 +95,8 @@ class Renewal:
         self._watches: dict[InfoHash, _Watch] = {}
         self._looks: list[tuple[float, InfoHash]] = []  # heap; an entry counts if its watch is due then
         self._next_look: Timer | None = None
-        self._queue: deque[Job] = deque()
+        self._probes: deque[Probe] = deque()
+        self._gifts: deque[Gift] = deque()
         self._under_way = 0
         self._free_at = services.ctx.now.mono
         self._pause: Timer | None = None
@@ -124,15 +127,16 @@ class Renewal:
         """
         self._stopping = True
         keys = self._services.storage.keys()
-        later: list[Job] = []
-        self._queue.clear()
+        later: list[Probe] = []
+        self._probes.clear()
+        self._gifts.clear()
         for key in keys:
             watch = self._watches.get(key)
             for overlay in self._services.overlays:
                 known = watch.closest.get(overlay.family, ()) if watch is not None else ()
                 for node in overlay.table.closest(key, TARGET_NODES):
-                    (later if node.id in known else self._queue).append((key, node, None))
-        self._queue.extend(later)
+                    (later if node.id in known else self._probes).append((key, node))
+        self._probes.extend(later)
         self._ctx.timers.at(self._ctx.now.mono + HAND_OVER_TIME, self._give_up)
         self._work()
         return len(keys)
@@ -140,7 +144,7 @@ class Renewal:
     @property
     def under_way(self) -> int:
         """Probes and puts that wait or are not answered yet; 0 when handing over has taken long enough."""
-        return 0 if self._stopped else len(self._queue) + self._under_way
+        return 0 if self._stopped else len(self._probes) + len(self._gifts) + self._under_way
 
     def __len__(self) -> int:
         """Keys that are looked after."""
@@ -214,34 +218,40 @@ class Renewal:
     def _renew(self, key: InfoHash, nodes: Iterable[RemoteNode]) -> None:
         """Let *nodes* be asked what they hold under *key*."""
         for node in nodes:
-            self._enqueue((key, node, None))
+            if len(self._probes) < MAX_QUEUE or self._stopping:
+                self._probes.append((key, node))
+            else:
+                self._counts_as_new(key, node)
         self._work()
 
     def _give(self, key: InfoHash, node: RemoteNode, values: Iterable[StoredValue]) -> None:
+        """Let *node* be given *values*."""
         for value in values:
-            self._enqueue((key, node, value))
+            if len(self._gifts) < MAX_QUEUE or self._stopping:
+                self._gifts.append((key, node, value))
+            else:
+                self._counts_as_new(key, node)
         self._work()
-
-    def _enqueue(self, job: Job) -> None:
-        if len(self._queue) < MAX_QUEUE or self._stopping:
-            self._queue.append(job)
-        else:
-            self._counts_as_new(job[0], job[1])
 
     def _work(self) -> None:
         """Do what is next, at the permitted rate."""
-        queue, now = self._queue, self._ctx.now.mono
-        while queue and self._under_way < MAX_UNDER_WAY:
+        probes, gifts, now = self._probes, self._gifts, self._ctx.now.mono
+        while (gifts or probes) and self._under_way < MAX_UNDER_WAY:
             if self._free_at > now and not self._stopping:
                 if self._pause is None or not self._pause.pending:
                     self._pause = self._ctx.timers.at(self._free_at, self._work)
                 return
-            key, node, value = queue.popleft()
-            if node.expired or (value is not None and not node.has_token(now)):
+            if gifts:
+                key, node, value = gifts.popleft()
+                if node.expired or not node.has_token(now):
+                    self._counts_as_new(key, node)
+                else:
+                    self._take_time(PUT_PACE)
+                    self._put(key, node, value)
+                continue
+            key, node = probes.popleft()
+            if node.expired:
                 self._counts_as_new(key, node)
-            elif value is not None:
-                self._take_time(PUT_PACE)
-                self._put(key, node, value)
             elif key in self._watches:
                 self._take_time(PROBE_PACE)
                 self._probe(key, node)
@@ -285,7 +295,8 @@ class Renewal:
 
     def _put(self, key: InfoHash, node: RemoteNode, value: StoredValue) -> None:
         composer = self._services.composer
-        created = None if value.permanent else int(self._ctx.now.unix - (self._ctx.now.mono - value.created))
+        now = self._ctx.now
+        created = None if value.permanent else max(0, int(now.unix - (now.mono - value.created)))
         self._begin("renewal put")
         self._services.requests.send(
             node,
@@ -342,7 +353,8 @@ class Renewal:
 
     def _give_up(self) -> None:
         """Handing over has taken long enough."""
-        self._queue.clear()
+        self._probes.clear()
+        self._gifts.clear()
         self._stopped = True
 
     # -- letting go
