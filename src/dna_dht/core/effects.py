@@ -44,6 +44,17 @@ class PersistRequested(NamedTuple):
     """Unix seconds; None: never."""
 
 
+class RestoreRefused(NamedTuple):
+    """A restored row is not what its owner signed, or nobody signed it: the disk should forget it (spec 04,
+    13.6).
+    """
+
+    key: InfoHash
+    value_id: int
+    packed: bytes
+    """As it was given to :meth:`DhtCore.restore`: a newer row of the same key and id is another matter."""
+
+
 class ValuesFound(NamedTuple):
     """Values of a running get, each delivered once per (owner, id, seq); verified unless unsigned."""
 
@@ -155,6 +166,7 @@ class PublicAddressChanged(NamedTuple):
 Event = (
     VerifyRequested
     | PersistRequested
+    | RestoreRefused
     | ValuesFound
     | OperationDone
     | ListenChanged

@@ -5,7 +5,7 @@ from random import Random
 
 from dna_dht.core.config import CoreConfig, Limits
 from dna_dht.core.context import CoreContext
-from dna_dht.core.effects import VerifyRequested
+from dna_dht.core.effects import Event, RestoreRefused, VerifyRequested
 from dna_dht.core.instant import Instant
 from dna_dht.core.values.restoring import IN_BACKGROUND, MAX_DEMANDS, ON_DEMAND, Restoring, Row
 from dna_dht.core.values.storage import Storage
@@ -44,6 +44,7 @@ class Bench:
         self.verification = Verification(self.ctx, signature_length=None)
         self.restoring = Restoring(self.ctx, self.storage, self.verification)
         self.jobs: list[VerifyRequested] = []
+        self.events: list[Event] = []
         self.told: list[object] = []
 
     def add(self, number: int, one: Value, *, created: float | None = NOW.unix, **row: object) -> None:
@@ -52,8 +53,13 @@ class Bench:
         self.restoring.add(key(number), Row(packed, created, **fields))  # type: ignore[arg-type]
 
     def take(self) -> list[VerifyRequested]:
-        self.jobs += [event for event in self.ctx.outbox.take_events() if isinstance(event, VerifyRequested)]
+        self.events += self.ctx.outbox.take_events()
+        self.jobs += [event for event in self.events if isinstance(event, VerifyRequested)]
+        self.events = [event for event in self.events if not isinstance(event, VerifyRequested)]
         return self.jobs
+
+    def refused(self) -> list[RestoreRefused]:
+        return [event for event in self.events if isinstance(event, RestoreRefused)]
 
     def answer(self, job: VerifyRequested, valid: bool = True) -> None:
         self.jobs.remove(job)
@@ -93,6 +99,7 @@ def test_a_bad_signature_is_never_served() -> None:
     bench.finish(lambda job: job.signature != b"7 is signed")
     assert bench.data(1) == [8]
     assert bench.ctx.counters.values["restored: bad signature"] == 1
+    assert bench.refused() == [RestoreRefused(key(1), 7, pack(value(7)))]
 
 
 def test_unreadable_and_unsigned_rows_are_dropped() -> None:
@@ -105,6 +112,7 @@ def test_unreadable_and_unsigned_rows_are_dropped() -> None:
     assert bench.data(1) == [4]
     counts = bench.ctx.counters.values
     assert counts["restored: unreadable"] == counts["restored: unsigned"] == 1
+    assert [(each.key, each.value_id) for each in bench.refused()] == [(key(1), 3)]
 
 
 def test_unsigned_rows_return_where_unsigned_values_are_stored() -> None:

@@ -1,7 +1,8 @@
 """Restoring: values that come back from disk, checked before they are served. Source: reliability G2, T21,
 T27.
 
-A row is trusted no more than a stranger: its signature is verified first. Nobody waits for all of them: rows
+A row is trusted no more than a stranger: its signature is verified first. A row that nobody signed, or whose
+signature is bad, is reported, so that it can be deleted. Nobody waits for all of them: rows
 wait per key, a bounded number is checked in the background, and whoever asks for a key moves its rows to the
 front and is answered when they are through. So a node serves its first value at once, however many it has.
 
@@ -15,6 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 from dna_dht.core.context import CoreContext
+from dna_dht.core.effects import RestoreRefused
 from dna_dht.core.sources import LOCAL, restored_source
 from dna_dht.core.timers import Timer
 from dna_dht.core.values.storage import Storage
@@ -126,7 +128,7 @@ class Restoring:
         if self._ctx.config.accept_unsigned:
             self._store(key, value, row)
         else:
-            self._settle(key, "restored: unsigned")
+            self._refuse(key, value, row, "restored: unsigned")
         return True
 
     def _put_back(self, key: InfoHash, row: Row) -> None:
@@ -142,8 +144,13 @@ class Restoring:
         if valid:
             self._store(key, value, row)
         else:
-            self._settle(key, "restored: bad signature")
+            self._refuse(key, value, row, "restored: bad signature")
         self.go_on()
+
+    def _refuse(self, key: InfoHash, value: Value, row: Row, why: str) -> None:
+        """The row is worth nothing, now and later: say so."""
+        self._ctx.outbox.emit(RestoreRefused(key, value.id, row.packed))
+        self._settle(key, why)
 
     def _store(self, key: InfoHash, value: Value, row: Row) -> None:
         now = self._ctx.now
