@@ -88,7 +88,9 @@ class DhtCore:
         self._restoring = Restoring(ctx, self._storage, self._verification)
         families: list[Family] = [4] if config.ipv4 else []
         families += [6] if config.ipv6 else []
-        self._overlays = {family: Overlay(ctx, family, requests, composer, admission) for family in families}
+        self._overlays = {
+            family: Overlay(ctx, family, requests, composer, admission, proof) for family in families
+        }
         overlays = list(self._overlays.values())
         self._maintenance = Maintenance(
             ctx, [overlay.table for overlay in overlays], [overlay.cache for overlay in overlays]
@@ -296,7 +298,7 @@ class DhtCore:
         for saved in state.values:
             self._restoring.add(saved.key, Row(saved.packed, saved.created, saved.expires, saved.permanent))
         self._restoring.go_on()
-        self._bootstrap.start()
+        self._bootstrap.start([address for _, address in state.nodes])
 
     def connectivity_changed(self, now: Instant) -> None:
         """Our network changed: all we know about reaching others is void."""

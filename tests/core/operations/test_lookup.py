@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dna_dht.core.config import CoreConfig
 from dna_dht.core.context import CoreContext
+from dna_dht.core.exchange.address_proof import AddressProof
 from dna_dht.core.exchange.admission import Admission
 from dna_dht.core.exchange.compose import Composer
 from dna_dht.core.exchange.reassembly import Reassembly
@@ -45,8 +46,8 @@ class Bench:
 
     def __init__(self) -> None:
         self.ctx = CoreContext(CoreConfig(), OWN_ID, Random(3), Instant(10_000.0, 0.0))
-        requests = Requests(self.ctx, Reassembly(self.ctx))
-        self.overlay = Overlay(self.ctx, 4, requests, Composer(self.ctx), Admission(self.ctx))
+        requests, proof = Requests(self.ctx, Reassembly(self.ctx)), AddressProof(self.ctx)
+        self.overlay = Overlay(self.ctx, 4, requests, Composer(self.ctx), Admission(self.ctx), proof)
         self.overlay.maintenance = Maintenance(self.ctx, [self.overlay.table], [self.overlay.cache])
         self.overlay.start_lookup = lambda target: None
         self.asked: list[Candidate] = []

@@ -156,6 +156,22 @@ def test_saved_nodes_are_enough_to_start() -> None:
     assert later.core.connected
 
 
+def test_saved_nodes_are_tried_again_when_the_network_was_away_at_the_start() -> None:
+    world, server = world_with_server()
+    join(world, server.address)
+    world.run(10)
+    state = world.core.export_state(world.now)
+    later = World(CoreConfig())
+    same = later.add(SERVER, server.address)
+    same.silent = True
+    later.call(lambda now: later.core.import_state(state, now))
+    later.run(1000)
+    assert not later.core.connected and not len(later.overlay(same).cache)
+    same.silent = False
+    later.run(MAX_RETRY * (1 + JITTER) + 1)
+    assert later.core.connected
+
+
 def test_a_changed_network_is_tried_at_once() -> None:
     world, server = world_with_server()
     join(world, server.address)

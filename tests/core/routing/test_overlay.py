@@ -9,7 +9,7 @@ from dna_dht.wire import encode
 from dna_dht.wire.address import Address
 from dna_dht.wire.compact_nodes import CompactNode, pack_nodes
 from dna_dht.wire.infohash import ZERO, InfoHash
-from dna_dht.wire.messages import Find, Ping
+from dna_dht.wire.messages import Find, Ping, Reply
 
 from ..peers import KEY, OWN_ID, Peer, World, near
 
@@ -137,6 +137,19 @@ def test_claim_that_is_not_answered_changes_nothing() -> None:
     assert world.open_requests == 0
 
 
+def test_claims_are_pinged_within_the_budget_of_an_address_that_proved_nothing() -> None:
+    """T9: who knows our nodes could name them all from the address of a victim."""
+    world = World(CoreConfig(ipv6=False, limits=Limits(unproved_per_source=10)), peers=30)
+    victim = world.add(near(KEY, 99))
+    victim.silent = True
+    for peer in world.peers[:30]:
+        victim.send(encode.ping(1, peer.id))
+    world.run(0.1)
+
+    assert len(world.sent(Ping, to=victim)) + len(world.sent(Reply, to=victim)) <= 10
+    assert world.core.counters.dropped["ping: budget of unproved address"] > 0
+
+
 def test_claim_answered_under_another_id_changes_nothing() -> None:
     world = World(peers=1)
     node = world.peers[0].node
@@ -207,6 +220,16 @@ def test_small_network_is_known_once_we_looked_ourselves_up() -> None:
     overlay.remember_surroundings(OWN_ID, radius=2**160, nodes=4)
     assert settle(world)
     world.peers[0].node.last_reply = world.peers[0].node.last_heard = 0.0
+
+    assert not settle(world)
+
+
+def test_network_is_not_small_because_the_table_has_no_room_for_it() -> None:
+    """All far away: they share a bucket of eight, but we know them."""
+    world = World(peers=SMALL_NETWORK + 4)
+    overlay = overlay_of(world)
+    assert overlay.table.size <= SMALL_NETWORK < len(overlay.cache)
+    overlay.remember_surroundings(OWN_ID, radius=2**160, nodes=8)
 
     assert not settle(world)
 

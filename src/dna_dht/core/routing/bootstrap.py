@@ -2,7 +2,8 @@
 
 A family is *connected* while its table has a good node, *connecting* while it has any live node or a
 bootstrap ping is under way, else *disconnected*. As long as no family is connected an attempt is always
-scheduled (S-18): all bootstrap addresses are pinged at once, again after 0.5, 1, 2 ... 30 s. While connected,
+scheduled (S-18): all bootstrap addresses are pinged at once, again after 0.5, 1, 2 ... 30 s; and when nobody
+else is left, the addresses of saved nodes, for we may have been started without a network. While connected,
 addresses that no good node has are pinged every 10 minutes, so that islands that grew around different
 servers, or were cut off from each other, find together.
 """
@@ -23,7 +24,7 @@ MAX_RETRY = 30.0  # seconds; same
 JITTER = 0.2
 CHECK_PERIOD = 60.0  # seconds between looks at the tables; losses are also noticed when a node expires
 ISLAND_PERIOD = 600.0  # seconds between pings of bootstrap addresses that are not in the table
-MAX_ADDRESSES = 64  # bootstrap addresses remembered
+MAX_ADDRESSES = 64  # bootstrap addresses remembered, and as many of saved nodes
 
 
 class Bootstrap:
@@ -44,6 +45,7 @@ class Bootstrap:
         self._requests = requests
         self._composer = composer
         self._addresses: dict[Address, Request | None] = {}
+        self._saved: list[Address] = []  # of nodes saved before a restart, until we are connected
         self._wait = FIRST_RETRY
         self._retry: Timer | None = None
         self._island_due = ctx.now.mono + ISLAND_PERIOD
@@ -61,8 +63,10 @@ class Bootstrap:
         self._wait = FIRST_RETRY
         self._attempt()
 
-    def start(self) -> None:
-        """Saved nodes were inserted: contact them and the bootstrap addresses."""
+    def start(self, saved: Iterable[Address]) -> None:
+        """Saved nodes were inserted: contact them and the bootstrap addresses. *saved*: where they were."""
+        usable = [address for address in saved if family_of(address) in self._overlays]
+        self._saved = usable[:MAX_ADDRESSES]
         self._attempt()
 
     def on_good_node(self, family: Family) -> None:
@@ -87,6 +91,7 @@ class Bootstrap:
         self._ctx.outbox.emit(status)
         if self.connected and not was_connected:
             self._wait = FIRST_RETRY
+            self._saved.clear()
             if self._retry is not None:
                 self._retry.cancel()
             self.on_connected()
@@ -119,6 +124,9 @@ class Bootstrap:
             for node in overlay.cache.closest(self._ctx.node_id, MAX_ADDRESSES):
                 if not node.pending and not node.is_good(self._ctx.now.mono):
                     overlay.ping(node)
+        if not any(overlay.cache.closest(self._ctx.node_id, 1) for overlay in self._overlays.values()):
+            for address in self._saved:
+                self._requests.ping_address(address, self._composer.ping, on_reply=_ignore, on_failed=_ignore)
         self.update()
         if not self.connected:
             delay = self._ctx.jittered(self._wait, JITTER)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from dna_dht.core.context import CoreContext
+from dna_dht.core.exchange.address_proof import AddressProof
 from dna_dht.core.exchange.admission import Admission
 from dna_dht.core.exchange.compose import Composer
 from dna_dht.core.exchange.remote_node import RemoteNode
@@ -26,7 +27,7 @@ from dna_dht.wire.messages import Reply
 
 SEND_NODES = 8  # nodes named in a reply; spec 02, section 1
 MEMORY_LIFE = 600.0  # seconds for which the outcome of a lookup holds; spec 02, NODE_EXPIRE_TIME
-SMALL_NETWORK = 16  # known nodes up to which the table is the whole network; spec 02, 25.1 item 2
+SMALL_NETWORK = 16  # live nodes up to which we probably know the whole network; spec 02, 25.1 item 2
 
 
 class Surroundings(NamedTuple):
@@ -46,7 +47,13 @@ class Overlay:
     """
 
     def __init__(
-        self, ctx: CoreContext, family: Family, requests: Requests, composer: Composer, admission: Admission
+        self,
+        ctx: CoreContext,
+        family: Family,
+        requests: Requests,
+        composer: Composer,
+        admission: Admission,
+        proof: AddressProof,
     ) -> None:
         self.family = family
         self.cache = NodeCache(ctx, family)
@@ -58,6 +65,7 @@ class Overlay:
         self._requests = requests
         self._composer = composer
         self._admission = admission
+        self._proof = proof
         self._settled: OrderedDict[InfoHash, Surroundings] = OrderedDict()
         self._joined = False  # a lookup of our own id has been completed
 
@@ -79,7 +87,8 @@ class Overlay:
         """The node that spoke to us from *source* as *sender*.
 
         If the node's address is not *source*, the id is not believed to live there (spec 01, 17 #15): the new
-        address is pinged, and the message belongs to an endpoint without a name.
+        address is pinged, within the budget of addresses that have proved nothing, and the message belongs to
+        an endpoint without a name.
         """
         node = self.cache.seen(sender, source, confirmed=True, client=client)
         if node.address != source:
@@ -158,7 +167,7 @@ class Overlay:
         """Whether *seeds*, the closest nodes we know, are the closest there are, as far as lookups can tell.
 
         True after a lookup of the key within 10 minutes, as long as most of those it found are alive, and in
-        a network so small that all of it is in the table, once we have looked up ourselves (spec 02, 25.1
+        a network so small that we know all of it, once we have looked up ourselves (spec 02, 25.1
         items 3 and 4).
         """
         now = self._ctx.now.mono
@@ -168,14 +177,14 @@ class Overlay:
             left = sum(node.number ^ number <= found.radius for node in seeds[:SEND_NODES])
             if 2 * left > found.nodes:
                 return True
-        if not self._joined or self.table.size > SMALL_NETWORK or not seeds:
+        if not self._joined or not seeds or not self._is_small():
             return False
         return all(node.is_good(now) for node in seeds[:SEND_NODES])
 
     def is_dense(self, key: InfoHash, seeds: Sequence[RemoteNode]) -> bool:
         """Whether we know as many nodes near *key* as there should be: then ask all of them at once."""
         if len(seeds) < SEND_NODES:
-            return self.table.size <= SMALL_NETWORK
+            return self._is_small()
         return common_bits(seeds[SEND_NODES - 1].id, key) >= self.table.depth
 
     def remember_surroundings(self, key: InfoHash, *, radius: int, nodes: int) -> None:
@@ -197,6 +206,12 @@ class Overlay:
 
     # -- inside
 
+    def _is_small(self) -> bool:
+        """Whether we know no more live nodes, in the table or not, than a small network has."""
+        if self.table.size > SMALL_NETWORK:
+            return False
+        return len(self.cache.closest(self._ctx.node_id, SMALL_NETWORK + 1)) <= SMALL_NETWORK
+
     def _consider(self, node: RemoteNode, confirm: int) -> None:
         seen = self.table.on_node(node, confirm)
         self.carry_out(self.maintenance.on_seen(self.table, node, seen, confirm))
@@ -211,6 +226,10 @@ class Overlay:
         )
 
     def _ping_claim(self, node_id: InfoHash, address: Address) -> None:
+        """Learn whether *node_id* lives at *address*; a forged sender must not aim our pings at a victim."""
+        if not (self._proof.proved(address) or self._proof.reply_budget(address)):
+            self._ctx.counters.dropped["ping: budget of unproved address"] += 1
+            return
         self._requests.ping_address(
             address,
             self._composer.ping,
