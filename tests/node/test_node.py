@@ -589,6 +589,7 @@ async def test_stopping_ends_what_waits_and_leaves_nothing() -> None:
         ):
             with pytest.raises(NetworkError, match="stopped"):
                 await operation
+        assert (nodes[1].port, nodes[1].addresses, nodes[1].connected) == (port, (), False)
         async with Node(config(port=port)):
             pass
     assert threading.active_count() == threads

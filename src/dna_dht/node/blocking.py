@@ -209,7 +209,7 @@ class BlockingNode:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """The local addresses bound, IPv4 first."""
+        """The local addresses bound, IPv4 first; none after :meth:`stop`."""
         return self._node.addresses
 
     @property

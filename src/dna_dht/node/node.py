@@ -110,7 +110,7 @@ class Node:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """The local addresses bound, IPv4 first."""
+        """The local addresses bound, IPv4 first; none after :meth:`stop`."""
         return self._host.addresses
 
     @property

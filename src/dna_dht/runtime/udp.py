@@ -39,9 +39,9 @@ class UdpSockets:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """What is bound, IPv4 first."""
-        bound = (each.getsockname() for each in (self.ipv4, self.ipv6) if each is not None)
-        return tuple((name[0], name[1]) for name in bound)
+        """What is bound, IPv4 first; nothing once they are closed."""
+        open_ = (each for each in (self.ipv4, self.ipv6) if each is not None and each.fileno() != -1)
+        return tuple((name[0], name[1]) for name in (each.getsockname() for each in open_))
 
     def close(self) -> None:
         """Close both; harmless when closed already."""
