@@ -2,7 +2,7 @@
 
 import pytest
 
-from dna_dht.testing import Faults, SimNetwork
+from dna_dht.testing import Faults, SimNetwork, SimNode
 
 HOUR = 3600.0  # seconds
 
@@ -107,3 +107,38 @@ def test_wrong_clocks_do_not_lose_values(seed: int) -> None:
     net.run(HOUR)
     for key in keys:
         assert net.get(nodes[20], key) == (b"hello",), f"{seed=}"
+
+
+def test_a_network_whose_nodes_restart_in_the_same_second_makes_no_storm() -> None:
+    """T27: 21 nodes with 50 permanent records each."""
+    net = SimNetwork(1)
+    nodes = net.grow(21)
+    keys = [net.random_key() for _ in range(21 * 50)]
+    net.wait_all(
+        [
+            net.start_put(nodes[number % 21], key, net.value(b"record"), permanent=True)
+            for number, key in enumerate(keys)
+        ]
+    )
+    net.run(30)
+    net.crash(nodes)
+    net.run(1)
+    net.restart(nodes)
+    net.run(3)
+    joining = _received(nodes)
+    assert all(node.connected for node in nodes)
+    busiest, before = 0, joining
+    for _ in range(150):
+        net.run(1)
+        now = _received(nodes)
+        busiest, before = max(busiest, now - before), now
+
+    assert joining <= 21 * 300, "looking around costs each node so much, once"
+    assert busiest <= 2000
+    assert [key for key in keys if len(net.holders(key)) < 8] == []
+    assert net.get(nodes[7], keys[0]) == (b"record",)
+
+
+def _received(nodes: list[SimNode]) -> int:
+    """Messages that arrived at *nodes* since they started."""
+    return sum(node.running.counters.received.total() for node in nodes)

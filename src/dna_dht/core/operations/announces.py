@@ -6,7 +6,8 @@ it by renewal, and before the life of its type ends it is refreshed everywhere. 
 start of an attempt, since that is when the first copy was made. A refresh that reached no quorum is tried
 again soon.
 
-Refreshes leave at PACE, however many are due at once; since they fall due well before the end, and not all at
+Values that come back from disk are refreshed one by one, RESUME_PACE apart: a whole network may restart at
+once, and nothing is urgent, for each holder serves its copies from disk. Other refreshes leave at PACE, however many are due at once; since they fall due well before the end, and not all at
 the same age, a queue of them does no harm.
 """
 
@@ -24,6 +25,7 @@ DUE = (
     0.9,
 )  # share of its life after which a value is refreshed, uniform; spec 02 has 10 s before the end
 PACE = 0.05  # seconds between refreshes; reliability T27, 20 puts per second
+RESUME_PACE = 1.0  # seconds between refreshes of values from disk, ± half of it; reliability T27
 RETRY = (30.0, 600.0)  # seconds before an incomplete announce is tried again: first, at most
 
 
@@ -59,7 +61,7 @@ class Announces:
         self.refresh: Callable[[Announce, Callable[[PutOutcome], None]], None]
         self._ctx = ctx
         self._announces: dict[tuple[InfoHash, int], Announce] = {}
-        self._free_at = ctx.now.mono
+        self._free_at = self._resume_at = ctx.now.mono
 
     def add(self, announce: Announce) -> None:
         """Keep alive what is being put now; it takes the place of an earlier value of the key and id."""
@@ -70,7 +72,9 @@ class Announces:
     def resume(self, announce: Announce) -> None:
         """Keep a value alive that came back from disk: it is refreshed when its turn comes."""
         self.add(announce)
-        self._schedule(announce, self._ctx.now.mono)
+        turn = max(self._resume_at, self._ctx.now.mono)
+        self._resume_at = turn + self._ctx.jittered(RESUME_PACE, 0.5)
+        self._schedule(announce, turn)
 
     def on_cancelled(self, key: InfoHash, value_id: int) -> None:
         """A first put was cancelled, so it tells no outcome: what it began is taken up before long."""
