@@ -9,7 +9,7 @@ from dna_dht import CoreConfig, InfoHash, Node, NodeConfig, NodeIdentity
 from dna_dht.core.values.value_types import DNA_365_DAYS
 from dna_dht.node import host
 from dna_dht.store.memory import MemoryStore
-from dna_dht.store.port import Row
+from dna_dht.store.port import Purge, Row
 
 WAIT = 10.0  # seconds
 KEY = InfoHash.of(b"kept")
@@ -63,3 +63,18 @@ async def test_a_store_that_takes_too_long_does_not_delay_the_start(
         await client.ready(WAIT)
         assert server.stats()["runtime"]["restoring"]
         release.set()
+
+
+async def test_a_row_that_nobody_signed_is_neither_served_nor_kept() -> None:
+    store = SlowStore()
+    async with node(store) as server, node(None, (f"127.0.0.1:{server.port}",)) as client:
+        await client.ready(WAIT)
+        await client.put_signed(KEY, b"kept", value_id=1, value_type=DNA_365_DAYS, permanent=False)
+    (row,) = store.load_all()
+    store.apply([Purge(2**40), row._replace(packed=row.packed[:-1] + bytes([row.packed[-1] ^ 1]))])
+
+    async with node(store) as server, node(None, (f"127.0.0.1:{server.port}",)) as client:
+        await client.ready(WAIT)
+        assert await client.get(KEY) == ()
+
+    assert list(store.load_all()) == []

@@ -39,6 +39,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ValueStore
     opened.close()
 
 
+def removal(gone: Row) -> Removal:
+    return Removal(gone.key, gone.value_id, gone.packed)
+
+
 def rows(store: ValueStore) -> set[Row]:
     return set(store.load_all())
 
@@ -117,7 +121,7 @@ def test_a_refresh_is_written_once_a_day(store: ValueStore) -> None:
 
 
 def test_changes_to_missing_rows_do_nothing(store: ValueStore) -> None:
-    store.apply([Extension(KEY, 1, 9000), Removal(KEY, 1), Purge(10**9)])
+    store.apply([Extension(KEY, 1, 9000), Removal(KEY, 1, b"any"), Purge(10**9)])
 
     assert rows(store) == set()
     assert store.stats().values == 0
@@ -125,10 +129,17 @@ def test_changes_to_missing_rows_do_nothing(store: ValueStore) -> None:
 
 def test_a_removal_takes_one_row(store: ValueStore) -> None:
     store.apply([row(1), row(2**64 - 1), row(1, key=InfoHash.of(b"other"))])
-    store.apply([Removal(KEY, 2**64 - 1), Removal(KEY, 2)])
+    store.apply([removal(row(2**64 - 1)), removal(row(2))])
 
     assert rows(store) == {row(1), row(1, key=InfoHash.of(b"other"))}
     assert store.stats().values == 2
+
+
+def test_a_removal_spares_what_took_the_place_of_the_row(store: ValueStore) -> None:
+    store.apply([row(1, data=b"newer")])
+    store.apply([removal(row(1, data=b"older"))])
+
+    assert rows(store) == {row(1, data=b"newer")}
 
 
 def test_a_purge_takes_what_expired_strictly_before(store: ValueStore) -> None:
@@ -144,7 +155,7 @@ def test_a_purge_takes_what_expired_strictly_before(store: ValueStore) -> None:
 
 
 def test_changes_of_a_batch_happen_in_order(store: ValueStore) -> None:
-    store.apply([row(1), Removal(KEY, 1), row(2, expires=10), Purge(11), row(3)])
+    store.apply([row(1), removal(row(1)), row(2, expires=10), Purge(11), row(3)])
 
     assert rows(store) == {row(3)}
 

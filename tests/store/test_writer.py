@@ -162,7 +162,7 @@ def test_the_queue_takes_32_mebibytes_and_refuses_one_byte_more(writer: StoreWri
 
     assert writer.submit(row(2, QUEUE_BYTES - 10))
     assert not writer.submit(row(3, 1))
-    assert writer.submit(Removal(KEY, 1))  # weighs nothing
+    assert writer.submit(Removal(KEY, 1, b""))  # weighs nothing
     disk.gate.set()
     assert writer.flush(PATIENCE)
     assert writer.submit(row(3, QUEUE_BYTES))
@@ -249,7 +249,7 @@ def test_changes_without_a_ticket_are_committed_silently(
     writer: StoreWriter, disk: Disk, completions: Completions
 ) -> None:
     writer.submit(row(1))
-    writer.submit(Removal(KEY, 1))
+    writer.submit(Removal(KEY, 1, row(1).packed))
     assert writer.flush(PATIENCE)
 
     assert list(disk.load_all()) == []

@@ -31,6 +31,7 @@ from dna_dht.core.effects import (
     Outcome,
     PersistRequested,
     PublicAddressChanged,
+    RestoreRefused,
     StatusChanged,
     ValuesFound,
     VerifyRequested,
@@ -52,7 +53,7 @@ from dna_dht.runtime.resolve import HostPort, parse
 from dna_dht.runtime.udp import UdpSockets
 from dna_dht.runtime.verify_pool import VerifyPool, default_workers
 from dna_dht.store.node_state_file import NodeStateFile, Ports
-from dna_dht.store.port import Purge, Row
+from dna_dht.store.port import Purge, Removal, Row
 from dna_dht.store.writer import StoreWriter
 from dna_dht.wire.address import Address, Family, family_of
 from dna_dht.wire.infohash import LENGTH, InfoHash
@@ -133,6 +134,7 @@ class Host:
             ListenChanged: self._on_listen,
             StatusChanged: self.board.show,
             PublicAddressChanged: self._on_public,
+            RestoreRefused: self._on_restore_refused,
         }
 
     @classmethod
@@ -443,6 +445,11 @@ class Host:
 
     def _on_public(self, event: PublicAddressChanged) -> None:
         self.public[family_of((event.host, 0))] = event.host
+
+    def _on_restore_refused(self, event: RestoreRefused) -> None:
+        """A row that nobody signed: forget it, unless another has taken its place."""
+        if self._writer is not None:
+            self._writer.submit(Removal(event.key, event.value_id, event.packed))
 
     # -- stopping
 

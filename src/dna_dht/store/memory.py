@@ -30,7 +30,9 @@ class MemoryStore:
             elif isinstance(change, Extension):
                 self._extend(change)
             elif isinstance(change, Removal):
-                self._rows.pop((change.key, change.value_id), None)
+                slot = (change.key, change.value_id)
+                if slot in self._rows and self._rows[slot].packed == change.packed:
+                    del self._rows[slot]
             else:
                 self._purge(change)
 

@@ -41,10 +41,11 @@ class Extension(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """Change: delete the row of this key and id, if there is one."""
+    """Change: delete the row of this key and id, if it still holds these bytes."""
 
     key: InfoHash
     value_id: int
+    packed: bytes
 
 
 class Purge(NamedTuple):

@@ -312,8 +312,10 @@ def _extend(database: sqlite3.Connection, change: Extension) -> None:
 
 
 def _remove(database: sqlite3.Connection, change: Removal) -> int:
-    place = (change.key.hex(), _signed(change.value_id))
-    return database.execute("DELETE FROM dht_values WHERE key_hash = ? AND value_id = ?", place).rowcount
+    row = (change.key.hex(), _signed(change.value_id), change.packed)
+    return database.execute(
+        "DELETE FROM dht_values WHERE key_hash = ? AND value_id = ? AND value_data = ?", row
+    ).rowcount
 
 
 def _purge(database: sqlite3.Connection, change: Purge) -> int:

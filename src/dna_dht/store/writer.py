@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from dna_dht.errors import StorageError
-from dna_dht.store.port import Change, Row, ValueStore
+from dna_dht.store.port import Change, Removal, Row, ValueStore
 
 QUEUE_CHANGES = 4096  # waiting or being committed
 QUEUE_BYTES = 32 * 1024 * 1024  # of packed values, waiting or being committed
@@ -157,4 +157,4 @@ class StoreWriter:
 
 
 def _size(change: Change) -> int:
-    return len(change.packed) if isinstance(change, Row) else 0
+    return len(change.packed) if isinstance(change, Row | Removal) else 0
