@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dna_dht.core.config import CoreConfig, Limits
 from dna_dht.core.context import CoreContext
-from dna_dht.core.exchange.address_votes import AddressVotes
+from dna_dht.core.exchange.address_votes import MAX_VOTES, AddressVotes
 from dna_dht.core.instant import Instant
 from dna_dht.wire.infohash import InfoHash
 
@@ -49,6 +49,14 @@ def test_made_up_addresses_displace_each_other_not_the_real_one() -> None:
     assert votes.best(4) == "real"
     assert len(votes.all()) == 32
     assert votes.all()[0] == "real"
+
+
+def test_another_address_wins_however_long_we_had_the_former() -> None:
+    votes = AddressVotes(make_ctx())
+    for _ in range(100_000):
+        votes.add(4, "former")
+    assert [votes.add(4, "present") for _ in range(MAX_VOTES)].count(True) == 1
+    assert votes.best(4) == "present"
 
 
 @given(st.lists(st.sampled_from("abcde"), min_size=1))

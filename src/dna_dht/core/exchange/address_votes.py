@@ -2,11 +2,14 @@
 
 Per family at most ``Limits.address_votes`` hosts are counted. When one more is reported, the one with the
 fewest votes makes room (the oldest of these), so that a stranger who makes up addresses displaces made-up
-addresses. All are text. Sources: spec 01, 15.1 step 9; spec 02, section 9.
+addresses. When a host has MAX_VOTES all counts are halved: a node that runs for months and gets another
+address learns it after as many answers. All are text. Sources: spec 01, 15.1 step 9; spec 02, section 9.
 """
 
 from dna_dht.core.context import CoreContext
 from dna_dht.wire.address import Family
+
+MAX_VOTES = 256  # for one host
 
 
 class AddressVotes:
@@ -26,8 +29,10 @@ class AddressVotes:
         if not count and len(votes) >= self._limit:
             del votes[min(votes, key=votes.__getitem__)]
         votes[host] = count + 1
+        if count + 1 >= MAX_VOTES:
+            votes = self._votes[family] = {each: count // 2 for each, count in votes.items() if count > 1}
         best = self._best[family]
-        if best == host or (best is not None and votes.get(best, 0) >= count + 1):
+        if best == host or (best is not None and votes.get(best, 0) >= votes[host]):
             return False
         self._best[family] = host
         return True
