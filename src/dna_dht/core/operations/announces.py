@@ -7,8 +7,9 @@ start of an attempt, since that is when the first copy was made. A refresh that 
 again soon.
 
 Values that come back from disk are refreshed one by one, RESUME_PACE apart: a whole network may restart at
-once, and nothing is urgent, for each holder serves its copies from disk. Other refreshes leave at PACE, however many are due at once; since they fall due well before the end, and not all at
-the same age, a queue of them does no harm.
+once, and nothing is urgent, for each holder serves its copies from disk. Other refreshes leave at PACE,
+however many are due at once; since they fall due well before the end, and not all at the same age, a queue of
+them does no harm.
 """
 
 from collections.abc import Callable
