@@ -25,13 +25,19 @@ class Limits:
     unproved_reply_bytes: int = 700
     """Largest answer, in bytes, to an address that has not proved it receives what we send."""
     unproved_per_source: int = 100
-    """Answers and pings per second to one unproved address."""
+    """Answers and pings per second to one unproved address; -1: unlimited, per subnet too."""
+    unproved_per_subnet: int = 500
+    """The same to one /24 or IPv6 /48; -1: unlimited."""
     held_replies: int = 1024
     """Requests whose answer waits for the proof of an address."""
+    held_replies_per_address: int = 16
+    """The same of one address."""
     reply_values: int = 16
     """Whole values in one get reply; the rest is reachable by id."""
     reply_value_bytes: int = 1024 * 1024
     """Bytes of packed values in one get reply."""
+    value_bytes_per_source: int = 16 * 1024 * 1024
+    """Bytes of values per second in replies to one source, 1 or more; -1: unlimited. Loopback is exempt."""
     reassembly_request_bytes: int = 256 * 1024
     """Bytes one request may announce as parts."""
     reassembly_reply_bytes: int = 8 * 1024 * 1024
@@ -65,6 +71,8 @@ class Limits:
     remote_listeners: int = 16_384
     remote_listeners_per_source: int = 1024
     """The same per address and port: what one node may have, for in a small network all meet at few nodes."""
+    push_bytes: int = 32 * 1024 * 1024
+    """Bytes of values in updates to listeners that are not confirmed yet."""
     listens: int = 1024
     """Listens of this node at once."""
     listen_values: int = 4096

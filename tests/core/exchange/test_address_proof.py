@@ -2,6 +2,8 @@
 
 from random import Random
 
+import pytest
+
 from dna_dht.core.config import CoreConfig, Limits
 from dna_dht.core.context import CoreContext
 from dna_dht.core.exchange.address_proof import AddressProof
@@ -82,3 +84,10 @@ def test_loopback_is_exempt_if_so_configured() -> None:
 def test_minus_one_switches_the_budget_off() -> None:
     proof = AddressProof(make_ctx(unproved_per_source=-1))
     assert all(proof.reply_budget(PLACE) for _ in range(10_000))
+
+
+@pytest.mark.parametrize("limit", [0, 1, 7])
+def test_the_bound_per_subnet_and_one_past_it(limit: int) -> None:
+    proof = AddressProof(make_ctx(unproved_per_subnet=limit))
+    assert [proof.reply_budget((f"192.0.2.{n}", 1)) for n in range(limit + 1)] == [True] * limit + [False]
+    assert proof.reply_budget(("192.0.3.1", 1)) is bool(limit)

@@ -2,7 +2,8 @@
 
 from random import Random
 
-from dna_dht.core.exchange.replies import HOLD, MAX_HELD, VALUE_RATE
+from dna_dht.core.config import Limits
+from dna_dht.core.exchange.replies import HOLD
 from dna_dht.wire import encode
 from dna_dht.wire.address import Address
 from dna_dht.wire.decode import decode
@@ -88,7 +89,7 @@ def test_one_address_cannot_take_the_places_of_all() -> None:
     stage = with_values()
     for _ in range(500):
         stage.get(ALICE)
-    assert stage.dropped["reply: too many held"] == 500 - MAX_HELD
+    assert stage.dropped["reply: too many held"] == 500 - Limits().held_replies_per_address
     answers = stage.get(BOB)
     stage.confirm(BOB, answers)
     assert got(stage.take(BOB)) == [1, 2, 3]
@@ -233,10 +234,22 @@ def test_a_proved_address_gets_values_at_a_bounded_rate() -> None:
         sent += sum(len(payload) for to, payload in stage.sent if to == ALICE)
         stage.sent.clear()
     seconds = stage.now.mono - begun
-    assert 0.8 * seconds * VALUE_RATE < sent < 1.1 * (seconds + 1.1) * VALUE_RATE
+    rate = Limits().value_bytes_per_source
+    assert 0.8 * seconds * rate < sent < 1.1 * (seconds + 1.1) * rate
     assert stage.dropped["reply: too many bytes for one source"] > 0
     stage.prove(BOB)
     assert len(got(stage.get(BOB))) == 16, "others are not concerned"
+
+
+def test_bytes_of_values_are_unlimited_if_so_configured() -> None:
+    stage = with_values(value_bytes_per_source=-1)
+    stage.prove(ALICE)
+    for _ in range(100):
+        assert got(stage.get(ALICE)) == [1, 2, 3]
+    stage = with_values(value_bytes_per_source=1)
+    stage.prove(ALICE)
+    assert got(stage.get(ALICE)) == [1, 2, 3] and stage.get(ALICE) == []
+    assert stage.dropped["reply: too many bytes for one source"] == 1
 
 
 def test_what_is_remembered_of_readers_is_bounded() -> None:

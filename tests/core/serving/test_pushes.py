@@ -4,14 +4,14 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, cast
 
-from dna_dht.core.config import CoreConfig
+from dna_dht.core.config import CoreConfig, Limits
 from dna_dht.core.context import CoreContext
 from dna_dht.core.exchange.compose import Composer
 from dna_dht.core.exchange.remote_node import RemoteNode
 from dna_dht.core.exchange.requests import Requests
 from dna_dht.core.exchange.tokens import Tokens
 from dna_dht.core.instant import Instant
-from dna_dht.core.serving.pushes import COALESCE, MAX_BYTES, WINDOW, Pushes
+from dna_dht.core.serving.pushes import COALESCE, WINDOW, Pushes
 from dna_dht.core.serving.remote_listeners import RemoteListeners
 from dna_dht.core.values.stored_value import Stored, StoredValue
 from dna_dht.wire.address import Address
@@ -256,7 +256,7 @@ def test_many_listeners_of_one_key_do_not_multiply_its_values_in_memory() -> Non
     for listener in listeners:
         stage.listen(listener, confirm=False)
         most = max(most, stage.core._pushes.bytes_under_way)
-    assert most <= MAX_BYTES + 100_000
+    assert most <= Limits().push_bytes + 100_000
     for _ in range(40):
         look()
         stage.wait(0.25)

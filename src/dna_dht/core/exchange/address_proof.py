@@ -3,7 +3,7 @@
 UDP sources can be forged: whoever asks with the address of a victim makes us send the answer there. An
 address is *proved* for 10 minutes once it answered one of our requests or presented a valid token, for both
 show that it read a datagram from us. To all others we send small answers only (the caller's matter), and few
-of them: 100 a second per source and 500 per /24 or /48. Proof counts for one address and port. Source:
+of them: ``unproved_per_source`` and ``unproved_per_subnet``. Proof counts for one address and port. Source:
 reliability, section 6 and T9.
 """
 
@@ -14,7 +14,6 @@ from dna_dht.core.rate_window import RateWindows
 from dna_dht.wire.address import Address, is_loopback, source_group, subnet
 
 PROOF_LIFE = 600.0  # seconds; reliability T9
-UNPROVED_PER_SUBNET = 500  # datagrams per second; reliability, section 6
 WINDOW = 1.0  # seconds
 
 
@@ -30,10 +29,8 @@ class AddressProof:
         self._exempt_loopback = ctx.config.exempt_loopback
         self._proved: OrderedDict[Address, float] = OrderedDict()
         self._budget = RateWindows(limits.unproved_per_source, WINDOW, limits.rate_sources)
-        unlimited = limits.unproved_per_source < 0
-        self._subnet_budget = RateWindows(
-            -1 if unlimited else UNPROVED_PER_SUBNET, WINDOW, limits.rate_sources
-        )
+        per_subnet = -1 if limits.unproved_per_source < 0 else limits.unproved_per_subnet
+        self._subnet_budget = RateWindows(per_subnet, WINDOW, limits.rate_sources)
 
     def proved(self, address: Address) -> bool:
         """Whether *address* showed within 10 minutes that it receives what we send."""

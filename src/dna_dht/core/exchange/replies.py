@@ -23,9 +23,7 @@ from dna_dht.wire.address import Address, is_loopback, source_group
 from dna_dht.wire.messages import Reply
 
 HOLD = 2.0  # seconds; reliability T9
-MAX_HELD = 16  # requests held for one address, so that one flooder does not fill the places of all
-VALUE_RATE = 16 * 1024 * 1024  # bytes of values per second to one source; reliability G6
-VALUE_BURST = 1.0  # seconds of that rate that may leave at once
+VALUE_BURST = 1.0  # seconds of ``value_bytes_per_source`` that may leave at once; reliability G6
 
 
 class Replies:
@@ -58,14 +56,15 @@ class Replies:
         configured.
         """
         host, config, now = to[0], self._ctx.config, self._ctx.now.mono
-        if config.exempt_loopback and is_loopback(host):
+        rate = config.limits.value_bytes_per_source
+        if rate < 0 or (config.exempt_loopback and is_loopback(host)):
             return True
         paid, source = self._paid_until, source_group(host)
         until = max(paid.get(source, now), now)
         if until > now + VALUE_BURST:
             self._ctx.counters.dropped["reply: too many bytes for one source"] += 1
             return False
-        paid[source] = until + size / VALUE_RATE
+        paid[source] = until + size / rate
         paid.move_to_end(source)
         if len(paid) > config.limits.rate_sources:
             paid.popitem(last=False)
@@ -82,9 +81,11 @@ class Replies:
 
     def hold(self, to: Address, again: Callable[[], None]) -> None:
         """Ping *to*; do *again* when it answers, nothing if it does not."""
-        counters = self._ctx.counters
+        counters, limits = self._ctx.counters, self._ctx.config.limits
         held = self._held.get(to)
-        if self._held_count >= self._ctx.config.limits.held_replies or (held and len(held) >= MAX_HELD):
+        if self._held_count >= limits.held_replies or (
+            held is not None and len(held) >= limits.held_replies_per_address
+        ):
             counters.dropped["reply: too many held"] += 1
             return
         if held is not None:

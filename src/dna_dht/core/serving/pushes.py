@@ -13,9 +13,9 @@ One channel per listener that was told something lately:
                            └────┘ change: waits
 
 Values wait as references to the store and become datagrams when their turn comes: at most WINDOW updates are
-under way to one listener and MAX_BYTES of values to all, so that neither a key with many values nor one with
-many listeners makes us hold copies of everything at once. What found no room goes as soon as updates of the
-same listener are confirmed or given up, and is tried again with every pause.
+under way to one listener and ``push_bytes`` of values to all, so that neither a key with many values nor one
+with many listeners makes us hold copies of everything at once. What found no room goes as soon as updates of
+the same listener are confirmed or given up, and is tried again with every pause.
 """
 
 from collections.abc import Callable, Iterable
@@ -34,7 +34,6 @@ MAX_UPDATE_SIZE = 57_344  # bytes of values after which an update is sent; spec 
 MAX_IDS = 1024  # ids in one update
 MAX_WAITING_IDS = 4096  # ids of one kind that wait for one listener; further ones are not told
 WINDOW = 4  # updates with values under way to one listener
-MAX_BYTES = 32 * 1024 * 1024  # packed values under way to all listeners
 
 
 class _Channel:
@@ -162,7 +161,8 @@ class Pushes:
     def _send_waiting(self, slot: Slot, channel: _Channel) -> None:
         """Send what waits, as far as there is room."""
         listener, key = slot
-        while channel.values and channel.under_way < WINDOW and self.bytes_under_way < MAX_BYTES:
+        most = self._ctx.config.limits.push_bytes
+        while channel.values and channel.under_way < WINDOW and self.bytes_under_way < most:
             batch: list[bytes] = []
             size = 0
             while channel.values and size < MAX_UPDATE_SIZE:
