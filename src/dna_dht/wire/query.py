@@ -1,6 +1,6 @@
 """Queries: which values, and which of their fields, a get or listen asks for. Source: spec 01, section 10."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from functools import lru_cache
 from typing import Protocol
@@ -91,6 +91,15 @@ class FieldAnswer(msgspec.Struct, frozen=True, gc=False):
 
     fields: tuple[int, ...]
     rows: tuple[tuple[int | bytes, ...], ...]
+
+    def revisions(self) -> Iterator[tuple[int, int]]:
+        """(value id, seq) of every row; nothing if one of the two was not selected."""
+        if Field.ID in self.fields and Field.SEQ in self.fields:
+            id_at, seq_at = self.fields.index(Field.ID), self.fields.index(Field.SEQ)
+            for row in self.rows:
+                value_id, seq = row[id_at], row[seq_at]
+                if isinstance(value_id, int) and isinstance(seq, int):
+                    yield value_id, seq
 
 
 def answer_fields(query: Query, values: Iterable[ValueLike]) -> FieldAnswer | None:

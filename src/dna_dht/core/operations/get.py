@@ -222,13 +222,9 @@ class GetOperation:
             else:
                 self._claims.withdraw(candidate, value.id)
         if reply.fields is not None:
-            fields = reply.fields.fields
-            if Field.ID in fields and Field.SEQ in fields:
-                id_at, seq_at = fields.index(Field.ID), fields.index(Field.SEQ)
-                for row in reply.fields.rows:
-                    value_id, seq = row[id_at], row[seq_at]
-                    if isinstance(value_id, int) and isinstance(seq, int) and self._may_claim(value_id):
-                        self._claims.claim(candidate, value_id, seq)
+            for value_id, seq in reply.fields.revisions():
+                if self._may_claim(value_id):
+                    self._claims.claim(candidate, value_id, seq)
 
     def _may_claim(self, value_id: int) -> bool:
         return value_id == self._only_id if self._only_id is not None else value_id != 0

@@ -192,11 +192,9 @@ class PutOperation:
 
     def _seq_held(self, reply: Reply) -> int | None:
         """The seq of our value id at a node that answered the probe."""
-        if reply.fields is not None and Field.ID in reply.fields.fields and Field.SEQ in reply.fields.fields:
-            id_at, seq_at = (reply.fields.fields.index(field) for field in (Field.ID, Field.SEQ))
-            for row in reply.fields.rows:
-                seq = row[seq_at]
-                if row[id_at] == self.value_id and isinstance(seq, int):
+        if reply.fields is not None:
+            for value_id, seq in reply.fields.revisions():
+                if value_id == self.value_id:
                     return seq
         for value in reply.values:
             if value.id == self.value_id:

@@ -41,7 +41,7 @@ from dna_dht.core.values.value_types import type_of
 from dna_dht.wire.address import Address
 from dna_dht.wire.infohash import InfoHash
 from dna_dht.wire.messages import Reply
-from dna_dht.wire.query import ANY, PROBE, Field, where_id
+from dna_dht.wire.query import ANY, PROBE, where_id
 from dna_dht.wire.value import Value
 
 JITTER = 0.25
@@ -418,10 +418,6 @@ class Renewal:
 def _seqs(reply: Reply) -> dict[int, int]:
     """Value id -> seq a node holds, from the answer to a probe."""
     held = {value.id: value.seq for value in reply.values}
-    if reply.fields is not None and Field.ID in reply.fields.fields and Field.SEQ in reply.fields.fields:
-        id_at, seq_at = (reply.fields.fields.index(field) for field in (Field.ID, Field.SEQ))
-        for row in reply.fields.rows:
-            value_id, seq = row[id_at], row[seq_at]
-            if isinstance(value_id, int) and isinstance(seq, int):
-                held[value_id] = seq
+    if reply.fields is not None:
+        held.update(reply.fields.revisions())
     return held
