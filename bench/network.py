@@ -5,7 +5,7 @@ from random import Random
 
 from bench.processes import Child, cpp_child, free_port, own_child, relay_child, start_all
 from dna_dht.core.config import CoreConfig
-from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.node.config import NodeConfig
 from dna_dht.node.node import Node
 from dna_dht.wire.infohash import InfoHash

@@ -24,19 +24,28 @@ if TYPE_CHECKING:
     from dna_dht.core.config import CoreConfig, Limits
     from dna_dht.core.effects import NodeEvidence, StatusChanged
     from dna_dht.core.node_state import NodeState
-    from dna_dht.crypto.identity import NodeIdentity
+    from dna_dht.crypto.identity import Identity, PublicIdentity
+    from dna_dht.crypto.mnemonic import Mnemonic
+    from dna_dht.crypto.node_identity import NodeIdentity
     from dna_dht.crypto.verifiers import VERIFIERS, Verifier
+    from dna_dht.dialect import Dialect
     from dna_dht.errors import (
         ConfigError,
         CryptoError,
         DecodeError,
+        DecryptionError,
         DhtError,
+        IdentityLockedError,
+        MnemonicError,
         NetworkError,
         NotConnectedError,
         OperationTimeoutError,
+        PasswordRequiredError,
         PutRefusedError,
         SequenceExhaustedError,
+        SignatureError,
         StorageError,
+        WrongPasswordError,
     )
     from dna_dht.node import (
         Added,
@@ -72,11 +81,17 @@ __all__ = [
     "CoreConfig",
     "CryptoError",
     "DecodeError",
+    "DecryptionError",
     "DhtError",
+    "Dialect",
     "Expired",
+    "Identity",
+    "IdentityLockedError",
     "InfoHash",
     "Limits",
     "Lookup",
+    "Mnemonic",
+    "MnemonicError",
     "NetworkError",
     "Node",
     "NodeConfig",
@@ -85,10 +100,13 @@ __all__ = [
     "NodeState",
     "NotConnectedError",
     "OperationTimeoutError",
+    "PasswordRequiredError",
     "Pong",
+    "PublicIdentity",
     "PutReceipt",
     "PutRefusedError",
     "SequenceExhaustedError",
+    "SignatureError",
     "SqliteStore",
     "StatusChanged",
     "StorageError",
@@ -96,6 +114,7 @@ __all__ = [
     "Updated",
     "Value",
     "Verifier",
+    "WrongPasswordError",
 ]
 
 _PLACES = {
@@ -108,22 +127,34 @@ _PLACES = {
         "StatusChanged",
     ),
     "dna_dht.core.node_state": ("NodeState",),
-    "dna_dht.crypto.identity": ("NodeIdentity",),
+    "dna_dht.crypto.identity": (
+        "Identity",
+        "PublicIdentity",
+    ),
+    "dna_dht.crypto.mnemonic": ("Mnemonic",),
+    "dna_dht.crypto.node_identity": ("NodeIdentity",),
     "dna_dht.crypto.verifiers": (
         "VERIFIERS",
         "Verifier",
     ),
+    "dna_dht.dialect": ("Dialect",),
     "dna_dht.errors": (
         "ConfigError",
         "CryptoError",
         "DecodeError",
+        "DecryptionError",
         "DhtError",
+        "IdentityLockedError",
+        "MnemonicError",
         "NetworkError",
         "NotConnectedError",
         "OperationTimeoutError",
+        "PasswordRequiredError",
         "PutRefusedError",
         "SequenceExhaustedError",
+        "SignatureError",
         "StorageError",
+        "WrongPasswordError",
     ),
     "dna_dht.node": (
         "Added",

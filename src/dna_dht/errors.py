@@ -8,7 +8,13 @@ DhtError
 │   └── SequenceExhaustedError  the 16-bit revision of a value is used up
 ├── DecodeError                 bytes from the network or from disk are not what they claim to be
 ├── CryptoError                 a key or signature cannot be used
-├── StorageError                the local database cannot be read or written
+│   ├── DecryptionError         not for this key, or changed on the way
+│   │   ├── PasswordRequiredError   the identity has a password and none was given
+│   │   └── WrongPasswordError      the password given is not the one of the identity
+│   └── SignatureError          a signature that does not verify, or another signer than expected
+├── MnemonicError               recovery words that are mistyped, missing or in the wrong order
+├── StorageError                a local file or the database cannot be read or written
+│   └── IdentityLockedError     another process uses the identity of this data directory
 └── ConfigError                 a setting the user gave cannot work
 
 Misuse of a function (a value out of its documented range) stays ValueError or TypeError.
@@ -51,8 +57,36 @@ class CryptoError(DhtError):
     """A key, certificate or signature is damaged or of the wrong kind."""
 
 
+class DecryptionError(CryptoError):
+    """The data is not for this key, or a byte was changed on the way."""
+
+
+class PasswordRequiredError(DecryptionError):
+    """The identity is protected by a password and none was given."""
+
+
+class WrongPasswordError(DecryptionError):
+    """The password given is not the one the identity is protected by."""
+
+
+class SignatureError(CryptoError):
+    """A signature does not verify, or the signer is not the one expected: treat the data as forged."""
+
+
+class MnemonicError(DhtError):
+    """Recovery words are mistyped, missing or in the wrong order; the message names the word."""
+
+
 class StorageError(DhtError):
-    """The local database cannot be opened, read or written."""
+    """A local file or the database cannot be opened, read or written."""
+
+
+class IdentityLockedError(StorageError):
+    """Another process uses the identity of this data directory. *pid* is its process, None if unknown."""
+
+    def __init__(self, message: str, *, pid: int | None) -> None:
+        super().__init__(message)
+        self.pid = pid
 
 
 class ConfigError(DhtError):

@@ -7,7 +7,7 @@ from click.testing import Result
 
 from dna_dht.cli.failures import Exit
 from dna_dht.core.config import CoreConfig
-from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.node import BlockingNode, NodeConfig, host
 from dna_dht.wire.infohash import InfoHash
 from dna_dht.wire.limits import SIGNATURE

@@ -12,7 +12,13 @@ CASES = [
     (errors.PutRefusedError("another owner"), Exit.ERROR),
     (errors.SequenceExhaustedError("used up"), Exit.ERROR),
     (errors.StorageError("cannot write"), Exit.STORAGE),
+    (errors.IdentityLockedError("held by process 7", pid=7), Exit.STORAGE),
     (errors.CryptoError("not valid"), Exit.SIGNATURE),
+    (errors.SignatureError("forged"), Exit.SIGNATURE),
+    (errors.DecryptionError("for another key"), Exit.STORAGE),
+    (errors.PasswordRequiredError("give a password"), Exit.STORAGE),
+    (errors.WrongPasswordError("wrong password"), Exit.STORAGE),
+    (errors.MnemonicError("word 3"), Exit.USAGE),
     (errors.ConfigError("port in use"), Exit.USAGE),
     (errors.DecodeError("not what it claims"), Exit.ERROR),
 ]

@@ -14,7 +14,7 @@ from dna_dht import __version__
 from dna_dht.cli import nodus
 from dna_dht.cli.failures import Exit
 from dna_dht.cli.main import main
-from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.testing.processes import ServerProcess
 from dna_dht.wire.infohash import InfoHash
 
@@ -108,7 +108,7 @@ def test_keygen_writes_private_files(run: Run, tmp_path: Path) -> None:
         "path": str(seed),
         "owner": identity.owner_id.hex(),
         "node_id": identity.node_id.hex(),
-        "fingerprint": identity.node_id_text,
+        "fingerprint": identity.node_id_text(),
     }
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in seed.parent.iterdir())
 

@@ -6,8 +6,8 @@ import pytest
 
 from dna_dht.cli.failures import Exit, Failure
 from dna_dht.cli.signer import base_of, default_base, load_signer
-from dna_dht.crypto.identity import NodeIdentity
-from dna_dht.crypto.identity_files import IdentityFiles
+from dna_dht.crypto.node_identity import NodeIdentity
+from dna_dht.keystore.node_identity_files import NodeIdentityFiles
 
 ALICE, BOB = NodeIdentity.from_seed(bytes(32)), NodeIdentity.from_seed(bytes([1]) * 32)
 NOW = 1_700_000_000  # Unix seconds
@@ -15,7 +15,7 @@ NOW = 1_700_000_000  # Unix seconds
 
 @pytest.mark.parametrize("suffix", ["", ".seed", ".pub", ".cert", ".dsa"])
 def test_any_file_of_an_identity_names_it(tmp_path: Path, suffix: str) -> None:
-    IdentityFiles(tmp_path / "state.identity").save(ALICE, NOW)
+    NodeIdentityFiles(tmp_path / "state.identity").save(ALICE, NOW)
     assert base_of(tmp_path / f"state.identity{suffix}") == tmp_path / "state.identity"
     assert load_signer(tmp_path / f"state.identity{suffix}", create=False) == ALICE
 
@@ -57,7 +57,7 @@ def test_the_default_identity_is_not_made_for_readers(home: Path) -> None:
 
 def test_two_commands_at_once_make_one_identity(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow() -> NodeIdentity:
-        IdentityFiles(default_base()).save(BOB, NOW)  # the other command is faster
+        NodeIdentityFiles(default_base()).save(BOB, NOW)  # the other command is faster
         return ALICE
 
     monkeypatch.setattr(NodeIdentity, "generate", slow)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dna_dht.crypto.certificate import Certificate
 from dna_dht.crypto.export_blob import ExportBlob
-from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import CryptoError, DecodeError
 
 PATH = Path(__file__).parents[1] / "vectors" / "crypto-node-identity.json"

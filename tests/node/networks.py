@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from dna_dht.core.config import CoreConfig
-from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.node import Node, NodeConfig
 from dna_dht.wire.infohash import InfoHash
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 
 from dna_dht.core.effects import VerifyRequested
-from dna_dht.crypto.identity import NodeIdentity
 from dna_dht.crypto.mldsa import verify
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.crypto.verifiers import Verifier
 from dna_dht.errors import NetworkError
 from dna_dht.runtime import verify_pool

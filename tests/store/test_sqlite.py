@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import StorageError
 from dna_dht.store import sqlite
 from dna_dht.store.port import Purge, Row

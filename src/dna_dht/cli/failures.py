@@ -9,7 +9,9 @@ import click
 from dna_dht.errors import (
     ConfigError,
     CryptoError,
+    DecryptionError,
     DhtError,
+    MnemonicError,
     NetworkError,
     OperationTimeoutError,
     StorageError,
@@ -50,10 +52,10 @@ def failure_of(error: DhtError) -> Failure:
         )
     if isinstance(error, NetworkError):
         return Failure(str(error), Exit.NO_ANSWER)
-    if isinstance(error, StorageError):
+    if isinstance(error, StorageError | DecryptionError):
         return Failure(str(error), Exit.STORAGE)
     if isinstance(error, CryptoError):
         return Failure(str(error), Exit.SIGNATURE)
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | MnemonicError):
         return Failure(str(error), Exit.USAGE)
     return Failure(str(error), Exit.ERROR)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from dna_dht.cli.failures import Exit, Failure, failure_of
 from dna_dht.cli.options import NetworkOptions
 from dna_dht.core.config import CoreConfig
-from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import DhtError
 from dna_dht.node import Node, NodeConfig
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from dna_dht.cli.failures import Exit, Failure
-from dna_dht.crypto.identity import NodeIdentity
-from dna_dht.crypto.identity_files import IdentityFiles
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import ConfigError, CryptoError, StorageError
+from dna_dht.keystore.node_identity_files import NodeIdentityFiles
 
 _SUFFIXES = (".seed", ".dsa", ".pub", ".cert")
 
@@ -37,7 +37,7 @@ def load_signer(path: Path | None, *, create: bool) -> NodeIdentity:
     Raises Failure (exit 3) if there is none, or its files are damaged, unreadable, or readable by others.
     """
     base = default_base() if path is None else base_of(path)
-    files, now = IdentityFiles(base), int(time.time())
+    files, now = NodeIdentityFiles(base), int(time.time())
     try:
         identity = files.load(now)
         if identity is None and path is None and create:
@@ -51,7 +51,7 @@ def load_signer(path: Path | None, *, create: bool) -> NodeIdentity:
     return identity
 
 
-def _make(files: IdentityFiles, now: int) -> NodeIdentity:
+def _make(files: NodeIdentityFiles, now: int) -> NodeIdentity:
     """A new identity in *files*, or the one that another command made there meanwhile."""
     identity = NodeIdentity.generate()
     try:

@@ -10,8 +10,8 @@ from typing import Self
 
 from dna_dht.crypto.certificate import Certificate
 from dna_dht.crypto.expanded_key import EXPANDED_SIZE, belongs_to, expand
-from dna_dht.crypto.identity import NodeIdentity
 from dna_dht.crypto.mldsa import PUBLIC_KEY_SIZE
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import CryptoError, DecodeError
 
 

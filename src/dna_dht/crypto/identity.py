@@ -1,74 +1,108 @@
-"""NodeIdentity: the key a node signs its own values with, and its ids. Source: spec 03, sections 8 and 9."""
+"""Identity: the keys of a user; PublicIdentity: what others know of them. Source: spec 03, section 2.2."""
 
+import re
+from dataclasses import dataclass
 from typing import Self
 
-from dna_dht.crypto import hashes
+from dna_dht.crypto import derive, hashes, kem, mldsa, mlkem
+from dna_dht.crypto.kem import EncryptionKey
 from dna_dht.crypto.mldsa import SigningKey
-from dna_dht.wire.infohash import InfoHash
+from dna_dht.crypto.mnemonic import Mnemonic
+from dna_dht.crypto.node_identity import NodeIdentity
+from dna_dht.dialect import Dialect
+
+_FINGERPRINT = re.compile(r"[0-9a-fA-F]{128}")
 
 
-class NodeIdentity:
-    """Who a node is. Immutable; equal when the keys are. Its text shows the node id and no secret."""
+def is_fingerprint(text: str) -> bool:
+    """Whether *text* is a fingerprint: 128 hex digits of either case. We write them lower case."""
+    return _FINGERPRINT.fullmatch(text) is not None
 
-    __slots__ = ("_key", "node_id", "owner_id", "owner_value_id")
 
-    owner_id: InfoHash
-    """SHA-1 of the public key: how others name the owner of our values."""
-    node_id: InfoHash
-    """Our place in the id space."""
-    owner_value_id: int
-    """The value id of this owner under keys that many owners share."""
+def short_fingerprint(fingerprint: str) -> str:
+    """For people to see: the first ten digits, ``...``, the last ten. Never compare by it."""
+    return f"{fingerprint[:10]}...{fingerprint[-10:]}"
 
-    def __init__(self, key: SigningKey) -> None:
-        self._key = key
-        self.owner_id = hashes.owner_id(key.public_key)
-        self.node_id = hashes.node_id(key.public_key)
-        self.owner_value_id = hashes.owner_value_id(key.public_key)
 
-    @classmethod
-    def generate(cls) -> Self:
-        """A new random identity."""
-        return cls(SigningKey.generate())
+@dataclass(frozen=True, slots=True)
+class PublicIdentity:
+    """The two public keys of a user, 2592 bytes to verify with and 1568 to encrypt to.
 
-    @classmethod
-    def from_seed(cls, seed: bytes) -> Self:
-        """The identity of a 32-byte secret *seed*, always the same; ValueError for another length."""
-        return cls(SigningKey(seed))
+    Nothing ties them together: whoever hands both over vouches for the second. ValueError for other lengths.
+    """
 
-    @property
-    def seed(self) -> bytes:
-        """The 32 secret bytes that are the whole identity. Handle with care."""
-        return self._key.seed
+    signing_key: bytes
+    encryption_key: bytes
 
-    @property
-    def public_key(self) -> bytes:
-        """2592 bytes; the ``owner`` of the values this identity signs."""
-        return self._key.public_key
+    def __post_init__(self) -> None:
+        if len(self.signing_key) != mldsa.PUBLIC_KEY_SIZE:
+            raise ValueError(f"a signing key has {mldsa.PUBLIC_KEY_SIZE} bytes, got {len(self.signing_key)}")
+        if len(self.encryption_key) != mlkem.PUBLIC_KEY_SIZE:
+            raise ValueError(
+                f"an encryption key has {mlkem.PUBLIC_KEY_SIZE} bytes, got {len(self.encryption_key)}"
+            )
 
     @property
-    def long_id(self) -> bytes:
-        """SHA-256 of the public key, 32 bytes."""
-        return hashes.long_id(self.public_key)
-
-    @property
-    def node_id_text(self) -> str:
-        """The node id as documented, 128 hex digits (SHA3-512): registry, statistics."""
-        return hashes.fingerprint(self.public_key)
-
-    @property
-    def deployed_node_id_text(self) -> str:
-        """The node id as release 0.6.27 writes it, 64 hex digits (SHA-256)."""
-        return hashes.long_id_text(self.public_key)
-
-    def sign(self, message: bytes) -> bytes:
-        """Sign *message*; 4627 bytes, different each time."""
-        return self._key.sign(message)
-
-    def __eq__(self, other: object) -> bool:
-        return self._key == other._key if isinstance(other, NodeIdentity) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._key)
+    def fingerprint(self) -> str:
+        """SHA3-512 of the signing key, 128 hex digits: the name of the user."""
+        return hashes.fingerprint(self.signing_key)
 
     def __repr__(self) -> str:
-        return f"<NodeIdentity node_id={self.node_id}>"
+        return f"<PublicIdentity {short_fingerprint(self.fingerprint)}>"
+
+
+class Identity:
+    """Who a user is: three secret keys that follow from the recovery words. Its text shows no secret.
+
+    Attributes:
+        signing: signs profiles, messages and lists.
+        encryption: opens what is sealed for the user; its class follows from the dialect.
+        node: signs the user's values in the DHT. Nothing on the network links it to the other two.
+        public: what others need.
+    """
+
+    __slots__ = ("encryption", "node", "public", "signing")
+
+    def __init__(self, signing: SigningKey, encryption: EncryptionKey, node: NodeIdentity) -> None:
+        self.signing = signing
+        self.encryption = encryption
+        self.node = node
+        self.public = PublicIdentity(signing.public_key, encryption.public_key)
+
+    @classmethod
+    def from_mnemonic(cls, mnemonic: Mnemonic, dialect: Dialect = Dialect.DOCUMENTED) -> Self:
+        """The identity of the recovery words. Signing key and node are the same in both dialects.
+
+        Raises CryptoError in DEPLOYED if the extra ``deployed`` is not installed.
+        """
+        return cls.from_master_seed(mnemonic.master_seed(), dialect)
+
+    @classmethod
+    def from_master_seed(cls, master_seed: bytes, dialect: Dialect = Dialect.DOCUMENTED) -> Self:
+        """The identity of a 64-byte secret *master_seed*; ValueError for another length."""
+        return cls(
+            SigningKey(derive.signing_seed(master_seed)),
+            kem.encryption_key(derive.encryption_seed(master_seed), dialect),
+            NodeIdentity.from_seed(derive.dht_identity_seed(master_seed)),
+        )
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect the encryption key was made in, and what we seal is written in."""
+        return kem.dialect_of(self.encryption)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA3-512 of the signing key, 128 hex digits."""
+        return self.public.fingerprint
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Identity):
+            return NotImplemented
+        return (self.signing, self.encryption, self.node) == (other.signing, other.encryption, other.node)
+
+    def __hash__(self) -> int:
+        return hash(self.public)
+
+    def __repr__(self) -> str:
+        return f"<Identity {short_fingerprint(self.fingerprint)} {self.dialect.value}>"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dna_dht.core.config import CoreConfig
-from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.crypto.verifiers import VERIFIERS
 from dna_dht.errors import ConfigError
 from dna_dht.runtime.resolve import DEFAULT_PORT, parse

@@ -25,7 +25,7 @@ import msgspec
 
 from dna_dht.core.effects import GetOutcome, NodeEvidence, PutOutcome
 from dna_dht.core.operations.get import Strength
-from dna_dht.crypto.identity import NodeIdentity
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import (
     NotConnectedError,
     OperationTimeoutError,

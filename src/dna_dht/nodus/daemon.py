@@ -19,13 +19,13 @@ import time
 from pathlib import Path
 
 from dna_dht.core.config import CoreConfig, Limits
-from dna_dht.crypto.identity import NodeIdentity
-from dna_dht.crypto.identity_files import IdentityFiles
-from dna_dht.crypto.private_files import make_private_directory
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import ConfigError, CryptoError, DhtError, StorageError
+from dna_dht.keystore.node_identity_files import NodeIdentityFiles
 from dna_dht.node import Node, NodeConfig
 from dna_dht.nodus import lines, public_ip
 from dna_dht.nodus.config import STATE_NAME, NodusConfig
+from dna_dht.private_files import make_private_directory
 from dna_dht.store.sqlite import SqliteStore
 
 MINUTE = 60.0  # seconds between two stats lines; spec 04, 18.3
@@ -67,7 +67,9 @@ async def serve(config: NodusConfig, *, minute: float = MINUTE) -> int:
         return UNUSABLE if isinstance(error, StorageError) else FAILED
     identity = node_config.identity
     assert identity is not None
-    _say("[DHT] Started", f"[DHT] Node ID: {identity.node_id_text[:16]}...", *lines.running(host, node.port))
+    _say(
+        "[DHT] Started", f"[DHT] Node ID: {identity.node_id_text()[:16]}...", *lines.running(host, node.port)
+    )
     if os.geteuid() == 0:
         _complain("[WARNING] Running as root, which nothing here needs: make a user for it")
     gc.collect()
@@ -101,7 +103,7 @@ def _node_config(config: NodusConfig) -> NodeConfig:
         make_private_directory(path.parent)
         store = SqliteStore(database_path(path))
         try:
-            files = IdentityFiles(identity_base(path), fix_permissions=config.fix_permissions)
+            files = NodeIdentityFiles(identity_base(path), fix_permissions=config.fix_permissions)
             identity = files.load_or_create(int(time.time()))
         except DhtError:
             store.close()

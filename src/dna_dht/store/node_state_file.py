@@ -9,7 +9,7 @@ only a file that exists and cannot be read is an error.
 from pathlib import Path
 from typing import NamedTuple
 
-from dna_dht.crypto.private_files import read_file, write_private
+from dna_dht.private_files import read_file, write_private
 
 STATE_LIMIT = 512 * 1024 * 1024  # bytes; both value quotas (64 and 256 MiB) with room to spare
 _PORTS_LIMIT = 64  # bytes

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from dna_dht.crypto.mldsa import verify
-from dna_dht.crypto.private_files import sync_directory
 from dna_dht.crypto.verifiers import Verifier
 from dna_dht.errors import DecodeError, StorageError
+from dna_dht.private_files import sync_directory
 from dna_dht.store import schema
 from dna_dht.store.database_lock import DatabaseLock
 from dna_dht.store.port import Change, Extension, Purge, Removal, Row, StoreStats

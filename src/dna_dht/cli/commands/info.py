@@ -43,7 +43,7 @@ def _local_facts(identity_path: Path | None) -> dict[str, Any]:
         "cryptography": version("cryptography"),
         "identity": f"{base}.seed" if signer else None,
         "owner": signer.owner_id.hex() if signer else None,
-        "fingerprint": signer.node_id_text if signer else None,
+        "fingerprint": signer.node_id_text() if signer else None,
         "default_value_id": signer.owner_value_id if signer else None,
     }
 

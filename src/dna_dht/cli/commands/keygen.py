@@ -21,11 +21,11 @@ def keygen(path: Path | None, as_json: bool) -> None:
 
     from dna_dht.cli.render import print_json
     from dna_dht.cli.signer import base_of, default_base
-    from dna_dht.crypto.identity import NodeIdentity
-    from dna_dht.crypto.identity_files import IdentityFiles
+    from dna_dht.crypto.node_identity import NodeIdentity
     from dna_dht.errors import DhtError
+    from dna_dht.keystore.node_identity_files import NodeIdentityFiles
 
-    files = IdentityFiles(default_base() if path is None else base_of(path))
+    files = NodeIdentityFiles(default_base() if path is None else base_of(path))
     identity = NodeIdentity.generate()
     try:
         files.save(identity, int(time.time()))
@@ -37,7 +37,7 @@ def keygen(path: Path | None, as_json: bool) -> None:
                 "path": str(files.seed),
                 "owner": identity.owner_id.hex(),
                 "node_id": identity.node_id.hex(),
-                "fingerprint": identity.node_id_text,
+                "fingerprint": identity.node_id_text(),
             }
         )
         return

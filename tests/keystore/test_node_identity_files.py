@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from dna_dht.crypto import identity_files
 from dna_dht.crypto.certificate import Certificate
-from dna_dht.crypto.identity import NodeIdentity
-from dna_dht.crypto.identity_files import IdentityFiles
-from dna_dht.crypto.private_files import write_private
+from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import ConfigError, CryptoError, StorageError
+from dna_dht.keystore import node_identity_files
+from dna_dht.keystore.node_identity_files import NodeIdentityFiles
+from dna_dht.private_files import write_private
 
 PATH = Path(__file__).parents[1] / "vectors" / "crypto-node-identity.json"
 NODES: list[dict[str, Any]] = json.loads(PATH.read_text())["cases"]
@@ -23,16 +23,16 @@ ALICE, BOB = NodeIdentity.from_seed(b"\1" * 32), NodeIdentity.from_seed(b"\2" * 
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> IdentityFiles:
-    return IdentityFiles(tmp_path / "node.identity")
+def files(tmp_path: Path) -> NodeIdentityFiles:
+    return NodeIdentityFiles(tmp_path / "node.identity")
 
 
-def names(files: IdentityFiles) -> set[str]:
+def names(files: NodeIdentityFiles) -> set[str]:
     return {path.name.removeprefix("node.identity") for path in files.base.parent.iterdir()}
 
 
 @pytest.mark.parametrize("case", NODES, ids=lambda case: case["name"])
-def test_the_recorded_files_are_written_byte_for_byte(case: dict[str, Any], files: IdentityFiles) -> None:
+def test_the_recorded_files_are_written_byte_for_byte(case: dict[str, Any], files: NodeIdentityFiles) -> None:
     identity = NodeIdentity.from_seed(bytes.fromhex(case["dht_identity_seed"]))
     dated = Certificate.decode(bytes.fromhex(case["certificate"])).not_before
 
@@ -46,12 +46,12 @@ def test_the_recorded_files_are_written_byte_for_byte(case: dict[str, Any], file
     assert files.load(0) == identity
 
 
-def test_no_files_mean_no_identity(files: IdentityFiles) -> None:
+def test_no_files_mean_no_identity(files: NodeIdentityFiles) -> None:
     assert files.load(NOW) is None
     assert names(files) == set()
 
 
-def test_the_first_start_makes_an_identity_and_later_starts_keep_it(files: IdentityFiles) -> None:
+def test_the_first_start_makes_an_identity_and_later_starts_keep_it(files: NodeIdentityFiles) -> None:
     identity = files.load_or_create(NOW)
     before = {path: path.read_bytes() for path in (files.seed, files.dsa, files.pub, files.cert)}
 
@@ -61,7 +61,7 @@ def test_the_first_start_makes_an_identity_and_later_starts_keep_it(files: Ident
 
 
 def test_files_and_new_directories_are_private(tmp_path: Path) -> None:
-    files = IdentityFiles(tmp_path / "data" / "node.identity")
+    files = NodeIdentityFiles(tmp_path / "data" / "node.identity")
 
     files.save(ALICE, NOW)
 
@@ -70,7 +70,7 @@ def test_files_and_new_directories_are_private(tmp_path: Path) -> None:
 
 
 def test_without_the_optional_package_the_expanded_key_is_left_out(
-    files: IdentityFiles, monkeypatch: pytest.MonkeyPatch
+    files: NodeIdentityFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "dilithium_py.ml_dsa", None)
@@ -84,7 +84,7 @@ def test_without_the_optional_package_the_expanded_key_is_left_out(
 
 @pytest.mark.parametrize("written", [0, 1, 2, 3])
 def test_a_save_killed_between_files_leaves_nothing_or_an_identity(
-    files: IdentityFiles, monkeypatch: pytest.MonkeyPatch, written: int
+    files: NodeIdentityFiles, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     done: list[Path] = []
 
@@ -96,7 +96,7 @@ def test_a_save_killed_between_files_leaves_nothing_or_an_identity(
         done.append(path)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(identity_files, "write_private", write_until_killed)
+        patch.setattr(node_identity_files, "write_private", write_until_killed)
         files.save(ALICE, NOW)
 
     assert files.load(NOW) == (ALICE if written else None)
@@ -104,10 +104,10 @@ def test_a_save_killed_between_files_leaves_nothing_or_an_identity(
 
 
 def test_two_processes_that_start_together_get_the_same_identity(
-    files: IdentityFiles, monkeypatch: pytest.MonkeyPatch
+    files: NodeIdentityFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[NodeIdentity] = []
-    other = threading.Thread(target=lambda: made.append(IdentityFiles(files.base).load_or_create(NOW)))
+    other = threading.Thread(target=lambda: made.append(NodeIdentityFiles(files.base).load_or_create(NOW)))
 
     def write(path: Path, data: bytes) -> None:
         if other.ident is None:  # the moment before the first file is there
@@ -115,7 +115,7 @@ def test_two_processes_that_start_together_get_the_same_identity(
             other.join(0.05)
         write_private(path, data)
 
-    monkeypatch.setattr(identity_files, "write_private", write)
+    monkeypatch.setattr(node_identity_files, "write_private", write)
     made.append(files.load_or_create(NOW))
     other.join(10.0)
 
@@ -123,7 +123,7 @@ def test_two_processes_that_start_together_get_the_same_identity(
     assert names(files) == {".seed", ".dsa", ".pub", ".cert"}
 
 
-def test_saving_again_completes_and_never_replaces_another_identity(files: IdentityFiles) -> None:
+def test_saving_again_completes_and_never_replaces_another_identity(files: NodeIdentityFiles) -> None:
     files.save(ALICE, NOW)
     files.cert.unlink()
     files.save(ALICE, NOW)
@@ -136,7 +136,7 @@ def test_saving_again_completes_and_never_replaces_another_identity(files: Ident
 
 @pytest.mark.parametrize("suffix", [".cert", ".dsa"])
 def test_a_damaged_companion_is_moved_aside_and_written_again(
-    files: IdentityFiles, suffix: str, caplog: pytest.LogCaptureFixture
+    files: NodeIdentityFiles, suffix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     files.save(ALICE, NOW)
     path = files.base.with_name(files.base.name + suffix)
@@ -151,7 +151,7 @@ def test_a_damaged_companion_is_moved_aside_and_written_again(
     assert f"{path.name} is damaged" in caplog.text
 
 
-def test_a_certificate_of_another_identity_is_moved_aside(files: IdentityFiles) -> None:
+def test_a_certificate_of_another_identity_is_moved_aside(files: NodeIdentityFiles) -> None:
     files.save(ALICE, NOW)
     files.cert.write_bytes(Certificate.of_node(BOB.public_key, NOW).encode())
 
@@ -160,7 +160,9 @@ def test_a_certificate_of_another_identity_is_moved_aside(files: IdentityFiles) 
     assert f".cert.bad-{NOW}" in names(files)
 
 
-def test_a_cut_public_key_is_replaced_when_another_file_vouches_for_the_seed(files: IdentityFiles) -> None:
+def test_a_cut_public_key_is_replaced_when_another_file_vouches_for_the_seed(
+    files: NodeIdentityFiles,
+) -> None:
     files.save(ALICE, NOW)
     files.pub.write_bytes(ALICE.public_key[:100])
 
@@ -168,34 +170,34 @@ def test_a_cut_public_key_is_replaced_when_another_file_vouches_for_the_seed(fil
     assert files.pub.read_bytes() == ALICE.public_key
 
 
-def damage_seed_length(files: IdentityFiles) -> None:
+def damage_seed_length(files: NodeIdentityFiles) -> None:
     files.seed.write_bytes(ALICE.seed + b"\0")
 
 
-def damage_seed(files: IdentityFiles) -> None:
+def damage_seed(files: NodeIdentityFiles) -> None:
     files.seed.write_bytes(BOB.seed)
 
 
-def damage_pub(files: IdentityFiles) -> None:
+def damage_pub(files: NodeIdentityFiles) -> None:
     files.pub.write_bytes(BOB.public_key)
 
 
-def damage_all_but_the_seed(files: IdentityFiles) -> None:
+def damage_all_but_the_seed(files: NodeIdentityFiles) -> None:
     for path in (files.dsa, files.pub, files.cert):
         path.write_bytes(b"")
 
 
-def lose_the_secret(files: IdentityFiles) -> None:
+def lose_the_secret(files: NodeIdentityFiles) -> None:
     files.seed.unlink()
     files.dsa.unlink()
 
 
-def lose_the_seed_and_cut_the_expanded_key(files: IdentityFiles) -> None:
+def lose_the_seed_and_cut_the_expanded_key(files: NodeIdentityFiles) -> None:
     files.seed.unlink()
     files.dsa.write_bytes(files.dsa.read_bytes()[:-1])
 
 
-def lose_the_seed_and_mix_identities(files: IdentityFiles) -> None:
+def lose_the_seed_and_mix_identities(files: NodeIdentityFiles) -> None:
     files.seed.unlink()
     files.pub.write_bytes(BOB.public_key)
 
@@ -213,7 +215,7 @@ def lose_the_seed_and_mix_identities(files: IdentityFiles) -> None:
     ],
 )
 def test_damaged_files_are_refused_by_load_and_moved_aside_by_load_or_create(
-    files: IdentityFiles, damage: Any
+    files: NodeIdentityFiles, damage: Any
 ) -> None:
     files.save(ALICE, NOW)
     damage(files)
@@ -231,7 +233,7 @@ def test_damaged_files_are_refused_by_load_and_moved_aside_by_load_or_create(
         assert (files.base.parent / f"{name}.bad-{NOW}").read_bytes() == content
 
 
-def test_an_identity_with_only_an_expanded_key_is_refused_and_kept(files: IdentityFiles) -> None:
+def test_an_identity_with_only_an_expanded_key_is_refused_and_kept(files: NodeIdentityFiles) -> None:
     files.save(ALICE, NOW)
     files.seed.unlink()
 
@@ -244,7 +246,7 @@ def test_an_identity_with_only_an_expanded_key_is_refused_and_kept(files: Identi
 
 
 @pytest.mark.parametrize("suffix", [".seed", ".dsa"])
-def test_secret_files_others_may_read_are_refused_or_repaired(files: IdentityFiles, suffix: str) -> None:
+def test_secret_files_others_may_read_are_refused_or_repaired(files: NodeIdentityFiles, suffix: str) -> None:
     files.save(ALICE, NOW)
     path = files.base.with_name(files.base.name + suffix)
     path.chmod(0o644)
@@ -252,13 +254,13 @@ def test_secret_files_others_may_read_are_refused_or_repaired(files: IdentityFil
     for start in (files.load, files.load_or_create):
         with pytest.raises(ConfigError, match=r"other users may access it"):
             start(NOW)
-    assert IdentityFiles(files.base, fix_permissions=True).load(NOW) == ALICE
+    assert NodeIdentityFiles(files.base, fix_permissions=True).load(NOW) == ALICE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert files.load(NOW) == ALICE
 
 
 def test_a_sound_identity_in_a_directory_that_cannot_be_written_is_loaded(
-    files: IdentityFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    files: NodeIdentityFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     files.save(ALICE, NOW)
     files.cert.unlink()
@@ -266,6 +268,6 @@ def test_a_sound_identity_in_a_directory_that_cannot_be_written_is_loaded(
     def refuse(path: Path, data: bytes) -> None:
         raise StorageError(f"cannot write {path}: Read-only file system")
 
-    monkeypatch.setattr(identity_files, "write_private", refuse)
+    monkeypatch.setattr(node_identity_files, "write_private", refuse)
     assert files.load(NOW) == ALICE
     assert "Read-only file system" in caplog.text

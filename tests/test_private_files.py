@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from dna_dht.crypto.private_files import (
+from dna_dht.errors import ConfigError, StorageError
+from dna_dht.private_files import (
     make_private_directory,
     read_file,
     read_secret,
     set_aside,
     write_private,
 )
-from dna_dht.errors import ConfigError, StorageError
 
 
 def mode_of(path: Path) -> int:

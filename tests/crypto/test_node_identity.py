@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from dna_dht.crypto.identity import NodeIdentity
 from dna_dht.crypto.mldsa import verify
+from dna_dht.crypto.node_identity import NodeIdentity
+from dna_dht.dialect import Dialect
 
 CASE = json.loads((Path(__file__).parents[1] / "vectors" / "wire-ids.json").read_text())["identities"][0]
 
@@ -17,8 +18,8 @@ def test_an_identity_from_a_recorded_seed_has_the_recorded_ids() -> None:
     assert identity.node_id.hex() == CASE["node_id"]
     assert identity.long_id.hex() == CASE["long_id"]
     assert identity.owner_value_id == int(CASE["long_id"][:16], 16)
-    assert identity.deployed_node_id_text == CASE["long_id"]
-    assert len(identity.node_id_text) == 128
+    assert identity.node_id_text(Dialect.DEPLOYED) == CASE["long_id"]
+    assert len(identity.node_id_text()) == 128
 
 
 def test_what_it_signs_verifies_with_its_public_key() -> None:

@@ -21,9 +21,10 @@ from pathlib import Path
 
 from dna_dht.crypto.certificate import Certificate
 from dna_dht.crypto.expanded_key import EXPANDED_SIZE, belongs_to, expand
-from dna_dht.crypto.identity import NodeIdentity
 from dna_dht.crypto.mldsa import PUBLIC_KEY_SIZE, SEED_SIZE
-from dna_dht.crypto.private_files import (
+from dna_dht.crypto.node_identity import NodeIdentity
+from dna_dht.errors import CryptoError, DecodeError, StorageError
+from dna_dht.private_files import (
     directory_held,
     make_private_directory,
     read_file,
@@ -31,7 +32,6 @@ from dna_dht.crypto.private_files import (
     set_aside,
     write_private,
 )
-from dna_dht.errors import CryptoError, DecodeError, StorageError
 
 _CERTIFICATE_LIMIT = 65_536  # bytes read; a certificate has 2667
 
@@ -48,7 +48,7 @@ class _Found:
     expanded_only: bool = False
 
 
-class IdentityFiles:
+class NodeIdentityFiles:
     """The identity files of one node. Processes that use the same ones take turns; times are Unix seconds."""
 
     def __init__(self, base: Path, *, fix_permissions: bool = False) -> None:

@@ -1,0 +1,71 @@
+"""NodeIdentity: the key a node signs its own values with, and its ids. Source: spec 03, sections 8 and 9."""
+
+from typing import Self
+
+from dna_dht.crypto import hashes
+from dna_dht.crypto.mldsa import SigningKey
+from dna_dht.dialect import Dialect
+from dna_dht.wire.infohash import InfoHash
+
+
+class NodeIdentity:
+    """Who a node is. Immutable; equal when the keys are. Its text shows the node id and no secret."""
+
+    __slots__ = ("_key", "node_id", "owner_id", "owner_value_id")
+
+    owner_id: InfoHash
+    """SHA-1 of the public key: how others name the owner of our values."""
+    node_id: InfoHash
+    """Our place in the id space."""
+    owner_value_id: int
+    """The value id of this owner under keys that many owners share."""
+
+    def __init__(self, key: SigningKey) -> None:
+        self._key = key
+        self.owner_id = hashes.owner_id(key.public_key)
+        self.node_id = hashes.node_id(key.public_key)
+        self.owner_value_id = hashes.owner_value_id(key.public_key)
+
+    @classmethod
+    def generate(cls) -> Self:
+        """A new random identity."""
+        return cls(SigningKey.generate())
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> Self:
+        """The identity of a 32-byte secret *seed*, always the same; ValueError for another length."""
+        return cls(SigningKey(seed))
+
+    @property
+    def seed(self) -> bytes:
+        """The 32 secret bytes that are the whole identity. Handle with care."""
+        return self._key.seed
+
+    @property
+    def public_key(self) -> bytes:
+        """2592 bytes; the ``owner`` of the values this identity signs."""
+        return self._key.public_key
+
+    @property
+    def long_id(self) -> bytes:
+        """SHA-256 of the public key, 32 bytes."""
+        return hashes.long_id(self.public_key)
+
+    def node_id_text(self, dialect: Dialect = Dialect.DOCUMENTED) -> str:
+        """The node id as registry and statistics write it: 128 hex digits, in DEPLOYED 64."""
+        if dialect is Dialect.DEPLOYED:
+            return hashes.long_id_text(self.public_key)
+        return hashes.fingerprint(self.public_key)
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign *message*; 4627 bytes, different each time."""
+        return self._key.sign(message)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key == other._key if isinstance(other, NodeIdentity) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return f"<NodeIdentity node_id={self.node_id}>"
