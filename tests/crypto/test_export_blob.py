@@ -1,5 +1,7 @@
+import copy
 import hashlib
 import json
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from dna_dht.crypto.certificate import Certificate
 from dna_dht.crypto.export_blob import ExportBlob
+from dna_dht.crypto.mldsa import verify
 from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import CryptoError, DecodeError
 
@@ -90,3 +93,46 @@ def test_without_the_optional_package_exporting_says_what_is_missing(monkeypatch
 
 def test_its_text_hides_the_secret_key() -> None:
     assert repr(BLOB.secret_key[32:])[2:40] not in repr(BLOB) and "secret" not in repr(BLOB)
+
+
+def test_a_blob_becomes_an_identity_without_a_seed_and_a_blob_again() -> None:
+    identity = ExportBlob.decode(ENCODED).identity()
+
+    assert identity == ALICE and identity.seed is None
+    assert identity.node_id == ALICE.node_id
+    assert verify(ALICE.public_key, identity.sign(b"value"), b"value")
+    assert ExportBlob.of(identity, 1_769_126_400).encode() == ENCODED
+
+
+def test_a_blob_of_an_identity_without_a_seed_needs_no_package_to_expand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    identity = BLOB.identity()
+    monkeypatch.setitem(sys.modules, "dilithium_py.ml_dsa", None)
+
+    assert ExportBlob.of(identity, 1_769_126_400) == BLOB
+
+
+@pytest.mark.parametrize("place", [128, 900, 4895], ids=["s1", "s2", "t0"])
+def test_a_damaged_secret_key_is_refused(place: int) -> None:
+    damaged = bytearray(ENCODED)
+    damaged[4 + place] ^= 1
+
+    with pytest.raises(DecodeError, match="do not belong together"):
+        ExportBlob.decode(bytes(damaged))
+    blob = ExportBlob(bytes(damaged[4 : 4 + 4896]), BLOB.public_key, BLOB.certificate)
+    with pytest.raises(CryptoError, match="damaged or does not belong"):
+        blob.identity()
+
+
+def test_without_the_package_that_signs_the_sentence_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pqcrypto.sign.ml_dsa_87", None)
+
+    with pytest.raises(CryptoError, match=r"package pqcrypto: run .*dna-dht\[deployed\]"):
+        BLOB.identity()
+
+
+def test_a_blob_is_not_pickled() -> None:
+    for leak in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="not pickled"):
+            leak(BLOB)

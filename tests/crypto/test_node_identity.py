@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from dna_dht.crypto.expanded_key import ExpandedSigningKey
 from dna_dht.crypto.mldsa import verify
 from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.dialect import Dialect
@@ -30,12 +31,17 @@ def test_what_it_signs_verifies_with_its_public_key() -> None:
 
 
 def test_identities_are_equal_when_their_keys_are() -> None:
-    identity = NodeIdentity.generate()
+    identity = NodeIdentity.from_seed(b"\7" * 32)
+    expanded_key = identity.expanded_key()
+    assert expanded_key is not None
+    from_expanded = NodeIdentity(ExpandedSigningKey(expanded_key, identity.public_key))
 
-    assert NodeIdentity.from_seed(identity.seed) == identity
-    assert hash(NodeIdentity.from_seed(identity.seed)) == hash(identity)
-    assert NodeIdentity.generate() != identity
-    assert identity != identity.seed
+    for same in (NodeIdentity.from_seed(b"\7" * 32), from_expanded):
+        assert same == identity and hash(same) == hash(identity)
+        assert same.expanded_key() == expanded_key
+    assert identity.seed == b"\7" * 32 and from_expanded.seed is None
+    assert NodeIdentity.generate() != NodeIdentity.generate()
+    assert identity != identity.public_key
 
 
 def test_a_seed_of_another_length_is_refused() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from dna_dht.crypto.certificate import Certificate
+from dna_dht.crypto.export_blob import ExportBlob
+from dna_dht.crypto.mldsa import verify
 from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import ConfigError, CryptoError, StorageError
 from dna_dht.keystore import node_identity_files
@@ -233,16 +235,125 @@ def test_damaged_files_are_refused_by_load_and_moved_aside_by_load_or_create(
         assert (files.base.parent / f"{name}.bad-{NOW}").read_bytes() == content
 
 
-def test_an_identity_with_only_an_expanded_key_is_refused_and_kept(files: NodeIdentityFiles) -> None:
+def as_the_reference_writes_it(files: NodeIdentityFiles) -> dict[str, bytes]:
+    """Make *files* those of ALICE as a server of the reference has them, without a seed; their contents."""
     files.save(ALICE, NOW)
     files.seed.unlink()
+    return {path.name: path.read_bytes() for path in files.base.parent.iterdir()}
+
+
+def test_an_identity_with_only_an_expanded_key_is_used_as_it_is(
+    files: NodeIdentityFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = as_the_reference_writes_it(files)
+
+    for start in (files.load, files.load_or_create):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            identity = start(NOW)
+        assert identity is not None and identity == ALICE
+        assert identity.seed is None
+        assert verify(ALICE.public_key, identity.sign(b"value"), b"value")
+        assert [record.levelname for record in caplog.records] == ["INFO"]
+        assert f"{files.dsa} has no seed" in caplog.text
+    assert {path.name: path.read_bytes() for path in files.base.parent.iterdir()} == before
+    assert files.secret == files.dsa
+
+
+@pytest.mark.parametrize("pub", [None, b"", ALICE.public_key[:100]], ids=["missing", "empty", "cut"])
+def test_the_certificate_vouches_for_an_expanded_key_without_a_public_key(
+    files: NodeIdentityFiles, pub: bytes | None
+) -> None:
+    before = as_the_reference_writes_it(files)
+    files.pub.unlink()
+    if pub is not None:
+        files.pub.write_bytes(pub)
+
+    assert files.load(NOW) == ALICE
+    assert {path.name: path.read_bytes() for path in (files.dsa, files.pub, files.cert)} == before
+    assert (f".pub.bad-{NOW}" in names(files)) == (pub is not None)
+
+
+@pytest.mark.parametrize("cert", [None, b"no certificate", Certificate.of_node(BOB.public_key, 0).encode()])
+def test_the_certificate_of_an_expanded_key_is_mended(files: NodeIdentityFiles, cert: bytes | None) -> None:
+    before = as_the_reference_writes_it(files)
+    files.cert.unlink()
+    if cert is not None:
+        files.cert.write_bytes(cert)
+
+    assert files.load(NOW) == ALICE
+    assert {path.name: path.read_bytes() for path in (files.dsa, files.pub, files.cert)} == before
+
+
+def test_without_the_package_that_signs_with_it_an_expanded_key_is_refused_and_kept(
+    files: NodeIdentityFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = as_the_reference_writes_it(files)
+    monkeypatch.setitem(sys.modules, "pqcrypto.sign.ml_dsa_87", None)
 
     for start in (files.load, files.load_or_create):
         with pytest.raises(
             CryptoError, match=r"needs node\.identity\.seed to be loaded: derive the identity again"
+        ) as refusal:
+            start(NOW)
+        assert "run \"pip install 'dna-dht[deployed]'\" (package pqcrypto)" in str(refusal.value)
+    assert {path.name: path.read_bytes() for path in files.base.parent.iterdir()} == before
+
+
+def test_an_expanded_key_alone_is_refused_and_kept(files: NodeIdentityFiles) -> None:
+    as_the_reference_writes_it(files)
+    files.pub.unlink()
+    files.cert.unlink()
+
+    for start in (files.load, files.load_or_create):
+        with pytest.raises(
+            CryptoError, match=r"or put node\.identity\.pub or node\.identity\.cert beside it"
         ):
             start(NOW)
+    assert names(files) == {".dsa"}
+
+
+def test_an_expanded_key_with_a_damaged_part_is_noticed(files: NodeIdentityFiles) -> None:
+    damaged = bytearray(as_the_reference_writes_it(files)["node.identity.dsa"])
+    damaged[128:800] = bytes(672)  # s1, which no hash in the file covers
+    files.dsa.write_bytes(damaged)
+
+    with pytest.raises(CryptoError, match="damaged or do not belong together"):
+        files.load(NOW)
+    assert files.load_or_create(NOW) != ALICE
+    assert files.dsa.with_name(f"{files.dsa.name}.bad-{NOW}").read_bytes() == damaged
+
+
+def test_an_identity_without_a_seed_is_saved_without_one(files: NodeIdentityFiles) -> None:
+    identity = ExportBlob.of(ALICE, NOW).identity()
+
+    files.save(identity, NOW)
+
     assert names(files) == {".dsa", ".pub", ".cert"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files.base.parent.iterdir()} == {0o600}
+    assert files.load(NOW) == identity
+    files.save(ALICE, NOW)  # the seed turned up
+    assert files.seed.read_bytes() == ALICE.seed
+    loaded = files.load(NOW)
+    assert loaded is not None and loaded.seed == ALICE.seed
+
+
+@pytest.mark.parametrize("left", [[".dsa"], [".dsa", ".pub"], [".pub"], [".cert"], [".pub", ".cert"]])
+@pytest.mark.parametrize("seedless", [True, False])
+def test_an_interrupted_save_is_completed_by_the_next(
+    files: NodeIdentityFiles, left: list[str], seedless: bool
+) -> None:
+    before = as_the_reference_writes_it(files)
+    for name in before:
+        if name.removeprefix("node.identity") not in left:
+            (files.base.parent / name).unlink()
+
+    files.save(ExportBlob.of(ALICE, NOW).identity() if seedless else ALICE, NOW)
+
+    assert {path.name: path.read_bytes() for path in (files.dsa, files.pub, files.cert)} == before
+    assert files.seed.exists() != seedless
+    with pytest.raises(StorageError, match="already holds an identity"):
+        files.save(BOB, NOW)
 
 
 @pytest.mark.parametrize("suffix", [".seed", ".dsa"])

@@ -1,15 +1,15 @@
 """The export form of a node identity, also the content of ``dht_identity.bin``. Source: spec 03, section 9.3.
 
 Three fields, each a u32 length (big-endian) and that many bytes: expanded secret key, public key,
-certificate. The seed is not in it, so it cannot become a :class:`NodeIdentity` again: keep the seed
-beside it (spec 03, section 9.4).
+certificate. The seed is not in it, so the identity it becomes again signs slowly: keep the seed beside it
+(spec 03, section 9.4).
 """
 
 from dataclasses import dataclass, field
 from typing import Self
 
 from dna_dht.crypto.certificate import Certificate
-from dna_dht.crypto.expanded_key import EXPANDED_SIZE, belongs_to, expand
+from dna_dht.crypto.expanded_key import EXPANDED_SIZE, ExpandedSigningKey, belongs_to
 from dna_dht.crypto.mldsa import PUBLIC_KEY_SIZE
 from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import CryptoError, DecodeError
@@ -29,10 +29,11 @@ class ExportBlob:
 
         Raises CryptoError if ``dilithium-py``, which makes the expanded key, is not installed.
         """
-        secret_key = expand(identity.seed)
+        secret_key = identity.expanded_key()
         if secret_key is None:
             raise CryptoError(
-                "exporting an identity needs the package dilithium-py: install it and try again"
+                "exporting an identity needs the package dilithium-py:"
+                " run \"pip install 'dna-dht[deployed]'\""
             )
         return cls(secret_key, identity.public_key, Certificate.of_node(identity.public_key, now))
 
@@ -53,6 +54,16 @@ class ExportBlob:
         """The bytes: 10,167 while the dates need 32 bits."""
         fields = (self.secret_key, self.public_key, self.certificate.encode())
         return b"".join(len(data).to_bytes(4, "big") + data for data in fields)
+
+    def identity(self) -> NodeIdentity:
+        """The identity in the blob; it has no seed.
+
+        Raises CryptoError if the secret key is damaged, or ``pqcrypto``, which signs with it, is missing.
+        """
+        return NodeIdentity(ExpandedSigningKey(self.secret_key, self.public_key))
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("an ExportBlob is not pickled: its secret would leave the process unnoticed")
 
 
 def _take(blob: bytes, name: str, size: int | None) -> tuple[bytes, bytes]:

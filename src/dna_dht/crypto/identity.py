@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from dna_dht.crypto import derive, hashes, kem, mldsa, mlkem
+from dna_dht.crypto.expanded_key import SecretSigningKey
 from dna_dht.crypto.kem import EncryptionKey
 from dna_dht.crypto.mldsa import SigningKey
 from dna_dht.crypto.mnemonic import Mnemonic
@@ -63,7 +64,7 @@ class Identity:
 
     __slots__ = ("encryption", "node", "public", "signing")
 
-    def __init__(self, signing: SigningKey, encryption: EncryptionKey, node: NodeIdentity) -> None:
+    def __init__(self, signing: SecretSigningKey, encryption: EncryptionKey, node: NodeIdentity) -> None:
         self.signing = signing
         self.encryption = encryption
         self.node = node
@@ -99,7 +100,7 @@ class Identity:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Identity):
             return NotImplemented
-        return (self.signing, self.encryption, self.node) == (other.signing, other.encryption, other.node)
+        return (self.public, self.encryption, self.node) == (other.public, other.encryption, other.node)
 
     def __hash__(self) -> int:
         return hash(self.public)

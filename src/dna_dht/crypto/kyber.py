@@ -8,13 +8,11 @@ Both packages come with the extra ``deployed``.
 """
 
 import hashlib
-import importlib
 import secrets
-from types import ModuleType
 from typing import Self
 
+from dna_dht.crypto.extras import extra
 from dna_dht.crypto.mlkem import CIPHERTEXT_SIZE
-from dna_dht.errors import CryptoError
 
 SECRET_KEY_SIZE = 3168  # bytes: s (1536) || public key || SHA3-256(public key) || z; spec 03, section 4.1
 _PUBLIC_IN_SECRET = slice(1536, 3104)
@@ -38,7 +36,7 @@ class KyberKey:
                 "an expanded Kyber1024 key has 3168 bytes and carries the hash of its public key"
             )
         self._secret = bytes(secret_key)
-        self._key = _library("pqcrypto.kem.ml_kem_1024", "pqcrypto").SecretKey(self._secret)
+        self._key = extra("pqcrypto.kem.ml_kem_1024", "pqcrypto").SecretKey(self._secret)
 
     @classmethod
     def from_encryption_seed(cls, encryption_seed: bytes) -> Self:
@@ -49,9 +47,8 @@ class KyberKey:
         if len(encryption_seed) != 32:
             raise ValueError(f"an encryption seed has 32 bytes, got {len(encryption_seed)}")
         draws = iter((bytes(encryption_seed), hashlib.sha3_256(encryption_seed).digest()))
-        _library("kyber_py.kyber", "kyber-py")
-        parameters = importlib.import_module("kyber_py.kyber.default_parameters").DEFAULT_PARAMETERS
-        kyber = importlib.import_module("kyber_py.kyber.kyber").Kyber(parameters["kyber_1024"])
+        parameters = extra("kyber_py.kyber.default_parameters", "kyber-py").DEFAULT_PARAMETERS
+        kyber = extra("kyber_py.kyber.kyber", "kyber-py").Kyber(parameters["kyber_1024"])
         kyber.random_bytes = lambda count: next(draws)
         return cls(kyber.keygen()[1])
 
@@ -101,12 +98,3 @@ def is_expanded_key(secret_key: bytes) -> bool:
 def bridge(mlkem_secret: bytes, ciphertext: bytes) -> bytes:
     """The round-3 secret of *ciphertext* from what ML-KEM-1024 gives for it; 32 bytes (spec 03, 4.5)."""
     return hashlib.shake_256(mlkem_secret + hashlib.sha3_256(ciphertext).digest()).digest(32)
-
-
-def _library(module: str, package: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise CryptoError(
-            f"keys of release 0.6.27 need the package {package}: run \"pip install 'dna-dht[deployed]'\""
-        ) from None

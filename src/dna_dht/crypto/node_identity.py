@@ -2,14 +2,15 @@
 
 from typing import Self
 
-from dna_dht.crypto import hashes
+from dna_dht.crypto import expanded_key, hashes
+from dna_dht.crypto.expanded_key import SecretSigningKey
 from dna_dht.crypto.mldsa import SigningKey
 from dna_dht.dialect import Dialect
 from dna_dht.wire.infohash import InfoHash
 
 
 class NodeIdentity:
-    """Who a node is. Immutable; equal when the keys are. Its text shows the node id and no secret."""
+    """Who a node is. Immutable; equal when the public keys are. Its text shows the node id and no secret."""
 
     __slots__ = ("_key", "node_id", "owner_id", "owner_value_id")
 
@@ -20,7 +21,8 @@ class NodeIdentity:
     owner_value_id: int
     """The value id of this owner under keys that many owners share."""
 
-    def __init__(self, key: SigningKey) -> None:
+    def __init__(self, key: SecretSigningKey) -> None:
+        """The identity of *key*; an expanded one signs slowly (:mod:`dna_dht.crypto.expanded_key`)."""
         self._key = key
         self.owner_id = hashes.owner_id(key.public_key)
         self.node_id = hashes.node_id(key.public_key)
@@ -37,9 +39,16 @@ class NodeIdentity:
         return cls(SigningKey(seed))
 
     @property
-    def seed(self) -> bytes:
-        """The 32 secret bytes that are the whole identity. Handle with care."""
+    def seed(self) -> bytes | None:
+        """The 32 secret bytes that are the whole identity; None if only the expanded key is known."""
         return self._key.seed
+
+    def expanded_key(self) -> bytes | None:
+        """The expanded secret key, 4896 bytes, as the reference keeps it. Handle with care.
+
+        None if it has to be made of the seed (15 ms) and ``dilithium-py`` is not installed.
+        """
+        return expanded_key.expanded(self._key)
 
     @property
     def public_key(self) -> bytes:
@@ -62,10 +71,10 @@ class NodeIdentity:
         return self._key.sign(message)
 
     def __eq__(self, other: object) -> bool:
-        return self._key == other._key if isinstance(other, NodeIdentity) else NotImplemented
+        return self.public_key == other.public_key if isinstance(other, NodeIdentity) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self.public_key)
 
     def __repr__(self) -> str:
         return f"<NodeIdentity node_id={self.node_id}>"

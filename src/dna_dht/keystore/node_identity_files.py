@@ -5,13 +5,18 @@ reference to read. ``.dsa`` (expanded secret key) is written only if the optiona
 ``dilithium-py`` is installed. ``.seed`` is written first, so a process killed while saving leaves either
 nothing or an identity that the next start completes.
 
+A server of the reference has no ``.seed``: its identity is ``.dsa`` with the public key in ``.pub`` or
+``.cert``. It is used as it is, if the optional package ``pqcrypto`` is there to sign with it.
+
 Reading, case by case:
 
 * no file: there is no identity yet;
 * a seed that makes the key in ``.pub``: that identity. A missing companion is written again; a damaged
   one is moved aside first. If ``.pub`` itself is damaged, ``.cert`` or ``.dsa`` must vouch for the seed;
-* no seed, but a sound ``.dsa`` (an identity of the reference): refused with a sentence, for the library
-  cannot load it and replacing an identity is the operator's decision;
+* no seed, but a ``.dsa`` that belongs to ``.pub`` (an identity of the reference): that identity.
+  Companions are mended likewise; for a damaged ``.pub`` the certificate must vouch;
+* no seed, and ``pqcrypto`` or the public key is missing: refused with a sentence, for replacing an identity
+  is the operator's decision;
 * anything else is damaged: all its files are moved aside (``.bad-<unix time>``), nothing is overwritten.
 """
 
@@ -20,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dna_dht.crypto.certificate import Certificate
-from dna_dht.crypto.expanded_key import EXPANDED_SIZE, belongs_to, expand
+from dna_dht.crypto.expanded_key import EXPANDED_SIZE, ExpandedSigningKey, belongs_to, can_sign
 from dna_dht.crypto.mldsa import PUBLIC_KEY_SIZE, SEED_SIZE
 from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import CryptoError, DecodeError, StorageError
@@ -45,7 +50,7 @@ class _Found:
     present: tuple[Path, ...]
     bad: tuple[Path, ...] = ()
     identity: NodeIdentity | None = None
-    expanded_only: bool = False
+    lacking: str = ""  # what to do before the expanded key alone can be used, if anything
 
 
 class NodeIdentityFiles:
@@ -63,19 +68,25 @@ class NodeIdentityFiles:
             base.with_name(base.name + suffix) for suffix in (".seed", ".dsa", ".pub", ".cert")
         )
 
+    @property
+    def secret(self) -> Path:
+        """The file that is the identity: ``.dsa`` if there is one and no ``.seed``, else ``.seed``."""
+        return self.dsa if self.dsa.exists() and not self.seed.exists() else self.seed
+
     def load(self, now: int) -> NodeIdentity | None:
         """The identity in the files, completed if companions are missing; None if there is no file at all.
 
         Raises:
             ConfigError: other users may access a secret file.
-            CryptoError: the files are damaged, or hold only an expanded key. They are left as they are.
+            CryptoError: the files are damaged, or hold only an expanded key that cannot be used here. They
+                are left as they are.
             StorageError: a file cannot be read.
         """
         with directory_held(self.base.parent):
             found = self._examine()
             if not found.present:
                 return None
-            self._refuse_expanded(found)
+            self._refuse_lacking(found)
             if found.identity is None:
                 raise CryptoError(
                     f"the identity files {self.base}.* are damaged or do not belong together:"
@@ -89,13 +100,13 @@ class NodeIdentityFiles:
 
         Raises:
             ConfigError: other users may access a secret file.
-            CryptoError: the files hold only an expanded key.
+            CryptoError: the files hold only an expanded key that cannot be used here.
             StorageError: a file cannot be read, moved or written; nothing was overwritten.
         """
         make_private_directory(self.base.parent)
         with directory_held(self.base.parent):
             found = self._examine()
-            self._refuse_expanded(found)
+            self._refuse_lacking(found)
             if found.identity is not None:
                 self._mend(found.identity, found.bad, now)
                 return found.identity
@@ -112,7 +123,7 @@ class NodeIdentityFiles:
         make_private_directory(self.base.parent)
         with directory_held(self.base.parent):
             found = self._examine()
-            if found.present and found.identity != identity:
+            if found.present and found.identity != identity and not self._is_part_of(identity):
                 raise StorageError(f"{self.base}.* already holds an identity: move its files away first")
             self._set_aside(found.bad, now)
             self._complete(identity, now)
@@ -126,35 +137,73 @@ class NodeIdentityFiles:
             _log.warning("identity files are incomplete: %s", error)
 
     def _examine(self) -> _Found:
-        seed = read_secret(self.seed, SEED_SIZE + 1, fix_permissions=self._fix_permissions)
-        dsa = read_secret(self.dsa, EXPANDED_SIZE + 1, fix_permissions=self._fix_permissions)
-        pub = read_file(self.pub, PUBLIC_KEY_SIZE + 1)
-        cert = read_file(self.cert, _CERTIFICATE_LIMIT)
-        contents = {self.seed: seed, self.dsa: dsa, self.pub: pub, self.cert: cert}
-        present = tuple(path for path, content in contents.items() if content is not None)
-        if seed is None:
-            sound = dsa is not None and len(dsa) == EXPANDED_SIZE and (pub is None or belongs_to(dsa, pub))
-            return _Found(present, expanded_only=sound)
-        if len(seed) != SEED_SIZE:
-            return _Found(present)
+        contents = self._contents()
+        present, seed, dsa = tuple(contents), contents.get(self.seed), contents.get(self.dsa)
+        if seed is not None:
+            if len(seed) != SEED_SIZE:
+                return _Found(present)
+            return self._judged(NodeIdentity.from_seed(seed), contents)
 
-        identity = NodeIdentity.from_seed(seed)
-        public_key = identity.public_key
+        public_key = self._public_key(contents)
+        if dsa is None or len(dsa) != EXPANDED_SIZE or (public_key and not belongs_to(dsa, public_key)):
+            return _Found(present)
+        if public_key is None:
+            return _Found(present, lacking=f"put {self.pub.name} or {self.cert.name} beside it")
+        if not can_sign():
+            return _Found(present, lacking="run \"pip install 'dna-dht[deployed]'\" (package pqcrypto)")
+        identity = NodeIdentity(ExpandedSigningKey(dsa, public_key))
+        _log.info("%s has no seed beside it: each signature takes 11 ms or more", self.dsa)
+        return self._judged(identity, contents)
+
+    def _contents(self) -> dict[Path, bytes]:
+        """What is in those files that exist."""
+        contents = {
+            self.seed: read_secret(self.seed, SEED_SIZE + 1, fix_permissions=self._fix_permissions),
+            self.dsa: read_secret(self.dsa, EXPANDED_SIZE + 1, fix_permissions=self._fix_permissions),
+            self.pub: read_file(self.pub, PUBLIC_KEY_SIZE + 1),
+            self.cert: read_file(self.cert, _CERTIFICATE_LIMIT),
+        }
+        return {path: content for path, content in contents.items() if content is not None}
+
+    def _public_key(self, contents: dict[Path, bytes]) -> bytes | None:
+        """The key in ``.pub``, or in ``.cert`` if ``.pub`` is missing or cut."""
+        pub, cert = contents.get(self.pub), contents.get(self.cert)
+        if pub is not None and len(pub) == PUBLIC_KEY_SIZE:
+            return pub
+        return None if cert is None else _key_of(cert)
+
+    def _judged(self, identity: NodeIdentity, contents: dict[Path, bytes]) -> _Found:
+        """Whether the companions of *identity* are its own."""
+        public_key, pub, cert = identity.public_key, contents.get(self.pub), contents.get(self.cert)
+        dsa = contents.get(self.dsa)
         agrees = {
             self.pub: pub == public_key,
             self.cert: cert is not None and _key_of(cert) == public_key,
             self.dsa: dsa is not None and belongs_to(dsa, public_key),
         }
-        bad = tuple(path for path in present if not agrees.get(path, True))
+        bad = tuple(path for path in contents if not agrees.get(path, True))
         if self.pub in bad and (len(pub or b"") == PUBLIC_KEY_SIZE or not any(agrees.values())):
-            return _Found(present)
-        return _Found(present, bad, identity)
+            return _Found(tuple(contents))
+        return _Found(tuple(contents), bad, identity)
 
-    def _refuse_expanded(self, found: _Found) -> None:
-        if found.expanded_only:
+    def _is_part_of(self, identity: NodeIdentity) -> bool:
+        """Whether a save of *identity* that was interrupted would leave these files."""
+        contents = self._contents()
+        cert = contents.pop(self.cert, None)
+        expected = {
+            self.seed: identity.seed,
+            self.dsa: identity.expanded_key(),
+            self.pub: identity.public_key,
+        }
+        same = all(expected[path] == content for path, content in contents.items())
+        return same and (cert is None or _key_of(cert) == identity.public_key)
+
+    def _refuse_lacking(self, found: _Found) -> None:
+        if found.lacking:
             raise CryptoError(
                 f"{self.dsa} holds only an expanded secret key, which needs {self.seed.name} to be loaded:"
                 " derive the identity again from its seed or recovery phrase,"
+                f" or {found.lacking} to use it as it is,"
                 " or move the files away to start with a new identity"
             )
 
@@ -165,14 +214,19 @@ class NodeIdentityFiles:
             )
 
     def _complete(self, identity: NodeIdentity, now: int) -> None:
-        """Write the files that do not exist, the seed first."""
-        if not self.seed.exists():
+        """Write the files that do not exist, the seed first; the expanded key first if there is no seed."""
+        if identity.seed is not None and not self.seed.exists():
             write_private(self.seed, identity.seed)
+        if identity.seed is None:
+            self._write_dsa(identity)
         if not self.pub.exists():
             write_private(self.pub, identity.public_key)
         if not self.cert.exists():
             write_private(self.cert, Certificate.of_node(identity.public_key, now).encode())
-        if not self.dsa.exists() and (secret_key := expand(identity.seed)) is not None:
+        self._write_dsa(identity)
+
+    def _write_dsa(self, identity: NodeIdentity) -> None:
+        if not self.dsa.exists() and (secret_key := identity.expanded_key()) is not None:
             write_private(self.dsa, secret_key)
 
 
