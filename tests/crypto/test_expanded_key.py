@@ -144,6 +144,21 @@ def test_one_flipped_bit_is_noticed_wherever_it_matters(bit: int) -> None:
     assert not belongs_to(bytes(damaged), KEY.public_key)
 
 
+def test_secret_vectors_out_of_range_are_noticed_though_the_equation_holds() -> None:
+    """The first coefficients of s2 and t0 are raised together, as only an attacker would."""
+    for seed in range(256):
+        key = bytearray(expanded(bytes([seed]) * 32))
+        s2, t0 = key[800] & 7, int.from_bytes(key[1568:1570], "little")
+        if s2 <= 1 and (t0 & 0x1FFF) + 3 < 0x2000:
+            break
+    public_key = SigningKey(bytes([seed]) * 32).public_key
+    for raised, belongs in ((3, True), (7 - s2, False)):
+        changed = bytearray(key)
+        changed[800] += raised
+        changed[1568:1570] = (t0 + raised).to_bytes(2, "little")
+        assert belongs_to(bytes(changed), public_key) == belongs
+
+
 def test_a_flipped_bit_of_the_part_for_randomness_does_not_matter() -> None:
     changed = bytearray(KEY.secret_key)
     changed[40] ^= 1

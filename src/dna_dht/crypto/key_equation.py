@@ -13,12 +13,15 @@ _ROOT = 1753  # of x^256 + 1; FIPS 204, table 1. A^ at index 0 is A at this root
 _ONES = -2 * pow(_ROOT - 1, -1, _Q) % _Q  # the polynomial with all coefficients 1, at the root
 _ROWS, _COLUMNS = 8, 7  # of A; FIPS 204, table 1
 _ETA = 2  # coefficients of s1 and s2 are stored as 2 - c in 3 bits
+_LOW_BITS = (8 ** (256 * (_ROWS + _COLUMNS)) - 1) // 7  # the lowest bit of each coefficient of s1 and s2
 _T0_HIGH = 1 << 12  # coefficients of t0 are stored as 4096 - c in 13 bits
 _DROPPED = 13  # bits of t in t0; the rest, 10 bits, is t1
 
 
 def holds(secret_key: bytes, public_key: bytes) -> bool:
     """Whether s1, s2 and t0 of *secret_key* (4896 bytes) are those of *public_key* (2592 bytes)."""
+    if not _are_short(secret_key[128:1568]):
+        return False
     rho = public_key[:32]
     s1 = [_ETA * _ONES - each for each in _at_root(secret_key[128:800], 3)]
     s2 = [_ETA * _ONES - each for each in _at_root(secret_key[800:1568], 3)]
@@ -35,6 +38,12 @@ def holds(secret_key: bytes, public_key: bytes) -> bool:
         == 0
         for row in range(_ROWS)
     )
+
+
+def _are_short(vectors: bytes) -> bool:
+    """Whether all coefficients of s1 and s2 are within -2 to 2: none is stored as 5, 6 or 7."""
+    bits = int.from_bytes(vectors, "little")
+    return bits >> 2 & (bits >> 1 | bits) & _LOW_BITS == 0
 
 
 def _at_root(packed: bytes, width: int) -> list[int]:
