@@ -58,6 +58,8 @@ class Mutator:
             self._loose,
             self._noise,
         )
+        if not self._trees:  # the format is no MessagePack
+            self._ways = self._damaged_bytes, self._damaged_bytes, self._spliced, self._noise
 
     def next(self) -> bytes:
         """One more input."""

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
         StorageError,
         WrongPasswordError,
     )
+    from dna_dht.keystore.identity_lock import IdentityLock, LockStatus
+    from dna_dht.keystore.keystore import Keystore
+    from dna_dht.keystore.public_bundle import PublicBundle
     from dna_dht.node import (
         Added,
         BatchItem,
@@ -86,9 +89,12 @@ __all__ = [
     "Dialect",
     "Expired",
     "Identity",
+    "IdentityLock",
     "IdentityLockedError",
     "InfoHash",
+    "Keystore",
     "Limits",
+    "LockStatus",
     "Lookup",
     "Mnemonic",
     "MnemonicError",
@@ -102,6 +108,7 @@ __all__ = [
     "OperationTimeoutError",
     "PasswordRequiredError",
     "Pong",
+    "PublicBundle",
     "PublicIdentity",
     "PutReceipt",
     "PutRefusedError",
@@ -156,6 +163,12 @@ _PLACES = {
         "StorageError",
         "WrongPasswordError",
     ),
+    "dna_dht.keystore.identity_lock": (
+        "IdentityLock",
+        "LockStatus",
+    ),
+    "dna_dht.keystore.keystore": ("Keystore",),
+    "dna_dht.keystore.public_bundle": ("PublicBundle",),
     "dna_dht.node": (
         "Added",
         "BatchItem",

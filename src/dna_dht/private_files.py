@@ -56,6 +56,62 @@ def read_secret(path: Path, limit: int, *, fix_permissions: bool = False) -> byt
     return _read(path, limit, secret=True, fix_permissions=fix_permissions)
 
 
+def read_whole(path: Path, limit: int) -> bytes | None:
+    """All of a regular file of at most *limit* bytes; None if it does not exist.
+
+    Raises StorageError if it exists and is larger, a symbolic link or no file at all, or cannot be read.
+    """
+    if path.is_symlink():  # replacing it would leave the old content where it points to
+        raise StorageError(f"{path} is a symbolic link: put the file itself in its place")
+    content = read_file(path, limit + 1)
+    if content is not None and len(content) > limit:
+        raise StorageError(f"{path} is larger than {limit:,} bytes: it is not what belongs there")
+    return content
+
+
+def is_exposed(path: Path) -> bool:
+    """Whether group or others have any permission on the file or directory *path*; no if there is none.
+
+    A symbolic link has no permissions of its own.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISLNK(mode) and bool(mode & _OTHERS)
+
+
+def make_private(path: Path) -> None:
+    """Take all permissions on *path* from group and others; StorageError if that fails."""
+    try:
+        path.chmod(path.lstat().st_mode & 0o700)
+    except OSError as error:
+        raise StorageError(f"cannot make {path} private: {error.strerror or error}") from error
+
+
+def remove(path: Path) -> None:
+    """Delete the file *path*, durably, if there is one; StorageError if that fails."""
+    try:
+        path.unlink()
+        sync_directory(path.parent)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StorageError(f"cannot remove {path}: {error.strerror or error}") from error
+
+
+def move_directory(path: Path, target: Path) -> None:
+    """Rename the directory *path* to *target* beside it, missing or empty so far; at once and durably.
+
+    StorageError if that fails.
+    """
+    try:
+        path.rename(target)
+        sync_directory(target.parent)
+    except OSError as error:
+        raise StorageError(f"cannot create {target}: {error.strerror or error}") from error
+
+
 def set_aside(path: Path, now: int) -> Path:
     """Rename a damaged file to ``<name>.bad-<now>`` (Unix seconds), or a free name near; the new path."""
     target, attempt = path.with_name(f"{path.name}.bad-{now}"), 0

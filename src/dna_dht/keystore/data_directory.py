@@ -1,0 +1,108 @@
+"""Where things are in the data directory of a user, and how they get there. Source: spec 03, section 11.
+
+The key files are what makes an identity of a directory. They come into being together: written to
+``keys.new``, which is then renamed to ``keys``. So whenever a process is killed, there is a whole identity or
+none, and what it left is moved aside by the next one.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dna_dht.errors import StorageError
+from dna_dht.private_files import (
+    is_exposed,
+    make_private_directory,
+    move_directory,
+    read_whole,
+    set_aside,
+    write_private,
+)
+
+LARGEST = 100_000  # bytes of a file read; the reference's bound on key files, others are smaller
+
+_log = logging.getLogger(__name__)
+
+
+class DataDirectory:
+    """The paths in one data directory."""
+
+    def __init__(self, root: Path) -> None:
+        """Those in *root*, which need not exist."""
+        self.root = root
+        self.keys = root / "keys"
+        self.signing = self.keys / "identity.dsa"
+        self.encryption = self.keys / "identity.kem"
+        self.words = root / "mnemonic.enc"
+        self.master_seed = root / "master_seed.enc"
+        self.node_seed = root / "dht_identity.seed"
+        self.node_blob = root / "dht_identity.bin"
+        self._staging = root / "keys.new"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of an identity that may be there."""
+        return (self.encryption, self.signing, *self._loose)
+
+    def leftovers(self) -> tuple[Path, ...]:
+        """The temporary files of writers that were killed, which may hold secrets without password."""
+        beside = (path.with_name(path.name + ".new") for path in self.files)
+        return tuple(path for path in beside if path.is_symlink() or path.exists())
+
+    def holds_identity(self) -> bool:
+        """Whether there is a key file, sound or not."""
+        return any(path.is_symlink() or path.exists() for path in (self.encryption, self.signing))
+
+    def read(self) -> dict[Path, bytes]:
+        """The contents of those files that exist; StorageError if one cannot be read or is too large."""
+        contents = {path: read_whole(path, LARGEST) for path in self.files}
+        return {path: content for path, content in contents.items() if content is not None}
+
+    def install(self, files: Mapping[Path, bytes], now: int) -> None:
+        """Write *files*, the key files last and at once. What is in their way is moved aside.
+
+        Raises StorageError if a key file is there already, or writing fails; then there is no identity.
+        """
+        if self.holds_identity():
+            raise StorageError(
+                f"{self.root} already holds an identity: use it, or choose another data directory"
+            )
+        for path in (*self._loose, self._staging):
+            if path.is_symlink() or path.exists():
+                self.set_aside(path, now)
+        if self.keys.is_symlink() or (self.keys.exists() and not self._keys_are_empty()):
+            self.set_aside(self.keys, now)
+        for path in self._loose:
+            if path in files:
+                write_private(path, files[path])
+        make_private_directory(self._staging)
+        for path in (self.signing, self.encryption):
+            write_private(self._staging / path.name, files[path])
+        move_directory(self._staging, self.keys)
+
+    def set_aside(self, path: Path, now: int) -> None:
+        """Keep *path* under another name and say so in the log; StorageError if that fails."""
+        kept = set_aside(path, now)
+        _log.warning("%s is damaged or does not belong to the identity; kept as %s", path, kept)
+
+    def exposed(self) -> tuple[Path, ...]:
+        """Directories and secret files that other users have a permission on."""
+        return tuple(path for path in self._secrets() if is_exposed(path))
+
+    @property
+    def _loose(self) -> tuple[Path, ...]:
+        return self.words, self.master_seed, self.node_seed, self.node_blob
+
+    def _secrets(self) -> Iterator[Path]:
+        yield self.root
+        yield self.keys
+        with contextlib.suppress(OSError):  # not there, or whoever goes on to use it says why
+            yield from sorted(self.keys.iterdir())
+        yield from self._loose
+
+    def _keys_are_empty(self) -> bool:
+        try:
+            return not any(self.keys.iterdir())
+        except OSError:
+            return False

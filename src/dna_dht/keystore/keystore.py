@@ -1,0 +1,265 @@
+"""Keystore: the identity of a user on disk. Source: spec 03, sections 10 and 11.
+
+Written are ``mnemonic.enc``, ``keys/identity.dsa`` and ``keys/identity.kem``, and without a password also
+``dht_identity.seed`` and ``.bin``, which hold the node's secret key in plain: a cache, and what the reference
+needs. Files are 0600 in directories 0700. What is damaged is moved aside (``.bad-<unix time>``), never
+overwritten. Processes that use one directory take turns for each call; to keep an identity to one process for
+longer there is :class:`dna_dht.keystore.identity_lock.IdentityLock`.
+"""
+
+import logging
+import shlex
+from pathlib import Path
+
+from dna_dht.crypto import kem_box
+from dna_dht.crypto.export_blob import ExportBlob
+from dna_dht.crypto.identity import Identity
+from dna_dht.crypto.mnemonic import Mnemonic
+from dna_dht.dialect import Dialect
+from dna_dht.errors import CryptoError, MnemonicError, StorageError, WrongPasswordError
+from dna_dht.keystore import password as envelope
+from dna_dht.keystore.data_directory import DataDirectory
+from dna_dht.keystore.key_file import KeyFile
+from dna_dht.keystore.stored_identity import StoredIdentity, examine, pad_words
+from dna_dht.private_files import (
+    directory_held,
+    make_private,
+    make_private_directory,
+    read_file,
+    remove,
+    write_private,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Keystore:
+    """The identity in one data directory; there is at most one. Times are Unix seconds.
+
+    A password is text, used as typed; None and the empty one mean that there is none.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """That of *directory*, which need not exist; nothing is read or created yet."""
+        self.directory = directory
+        self._places = DataDirectory(directory)
+
+    def holds_identity(self) -> bool:
+        """Whether there are key files, sound or not."""
+        return self._places.holds_identity()
+
+    def is_protected(self) -> bool:
+        """Whether a password is needed to load; StorageError if the key file cannot be read."""
+        head = read_file(self._places.encryption, envelope.OVERHEAD)
+        return head is not None and envelope.is_protected(head)
+
+    def create(
+        self,
+        mnemonic: Mnemonic,
+        *,
+        dialect: Dialect = Dialect.DOCUMENTED,
+        password: str | None = None,
+        now: int,
+    ) -> Identity:
+        """Write the identity of *mnemonic*; the directory is created (0700) if missing.
+
+        Raises:
+            ValueError: the password holds a NUL.
+            CryptoError: DEPLOYED, and the extra ``deployed`` is not installed.
+            StorageError: the directory already holds an identity, or cannot be written.
+        In each case there is no new identity.
+        """
+        identity = Identity.from_mnemonic(mnemonic, dialect)
+        places = self._places
+        words = kem_box.close_box(pad_words(mnemonic.words), identity.encryption.public_key, dialect)
+        signing = KeyFile.of_signing(identity.signing, dialect).encode()
+        encryption = KeyFile.of_encryption(identity.encryption).encode()
+        files = {
+            places.words: words,
+            places.signing: _protected(signing, password),
+            places.encryption: _protected(encryption, password),
+        }
+        make_private_directory(self.directory)
+        with directory_held(self.directory):
+            places.install(files, now)
+            if not password:
+                self._cache_node(identity, now)
+        return identity
+
+    def load(self, password: str | None = None, *, now: int) -> Identity:
+        """The identity, proven to be what all its files say; its dialect follows from them.
+
+        A companion (``mnemonic.enc``, ``identity.dsa``, ``dht_identity.*``) that is missing or damaged is
+        made again if it can be, a damaged one moved aside first; what cannot be written is only logged. A
+        password that is not needed is ignored.
+
+        Raises:
+            PasswordRequiredError, WrongPasswordError: the identity has a password, and it is not this one.
+            DecodeError: a key file is damaged, of another kind or written by a newer release.
+            CryptoError: the files do not belong together, or a package is missing that this identity needs.
+            StorageError: there is no identity, or a file cannot be read.
+        Then nothing was changed.
+        """
+        with directory_held(self.directory):
+            stored = examine(self._places, password)
+            self._warn(stored)
+            self._mend(stored, password, now)
+            return stored.identity
+
+    def recovery_words(self, password: str | None = None) -> Mnemonic:
+        """The words the identity was made from. Nothing is changed.
+
+        Raises as :meth:`load`; MnemonicError if the words are not in the directory, or would not restore it.
+        """
+        with directory_held(self.directory):
+            stored = examine(self._places, password)
+        if stored.words is None:
+            raise MnemonicError(f"{self.directory} does not hold the recovery words: back up the directory")
+        mnemonic = Mnemonic(stored.words.decode("utf-8", "replace"))
+        if Identity.from_mnemonic(mnemonic, stored.identity.dialect) != stored.identity:
+            raise MnemonicError(
+                "the identity was made from words with other spaces or capitals, so they would not restore it"
+                " here: back up the data directory"
+            )
+        return mnemonic
+
+    def change_password(self, old: str | None, new: str | None, *, now: int) -> None:
+        """Protect the identity by *new* instead of *old*; either may be None.
+
+        With a password ``dht_identity.*`` are removed, for they hold a secret key in plain; without, they are
+        written. A process killed meanwhile leaves the identity under *old* or *new*.
+
+        Raises as :meth:`load`; also WrongPasswordError if *old* is given and there is no password, and
+        CryptoError if the recovery words are missing. Then, and for StorageError because a file cannot be
+        written, *old* remains the password.
+        """
+        places = self._places
+        with directory_held(self.directory):
+            stored = examine(places, old)
+            if old and not stored.protected:
+                raise WrongPasswordError("the identity has no password: give none as the old one")
+            if not stored.is_derived:  # killed in between, neither password would open it
+                raise CryptoError(
+                    f"the password cannot be changed, for {places.words} is missing or damaged: restore the"
+                    " identity from its recovery words in an empty directory, with the new password"
+                )
+            files = {places.encryption: _protected(stored.encryption, new)}
+            signing = stored.signing or _made_again(stored)
+            if signing is not None:
+                files[places.signing] = _protected(signing, new)
+            if new:
+                remove(places.node_seed)
+                remove(places.node_blob)
+            if places.signing in stored.damaged:
+                places.set_aside(places.signing, now)
+            for path in (places.signing, places.encryption):  # the second one decides which password holds
+                if path in files:
+                    write_private(path, files[path])
+            if not new:
+                self._cache_node(stored.identity, now)
+
+    def import_directory(self, source: Path, password: str | None = None, *, now: int) -> Identity:
+        """Copy the identity in the data directory *source* here: same keys, same dialect, same password.
+
+        Nothing is changed in *source*. Raises as :meth:`load` for what is there, as :meth:`create` for here.
+        """
+        origin, places = DataDirectory(source), self._places
+        with directory_held(source):
+            stored = examine(origin, password)
+        signing = stored.signing or _made_again(stored)
+        if signing is None:
+            raise CryptoError(
+                f"{origin.signing} is missing or damaged, and making it again needs the package dilithium-py:"
+                " run \"pip install 'dna-dht[deployed]'\""
+            )
+        files = {
+            places.signing: _protected(signing, password if stored.protected else None),
+            places.encryption: stored.contents[origin.encryption],
+        }
+        loose = {origin.words: places.words, origin.master_seed: places.master_seed}
+        if not stored.is_derived:  # nothing else holds the node's key
+            loose |= {origin.node_seed: places.node_seed, origin.node_blob: places.node_blob}
+        for path, target in loose.items():
+            if path in stored.contents and path not in stored.damaged:
+                files[target] = stored.contents[path]
+        make_private_directory(self.directory)
+        with directory_held(self.directory):
+            places.install(files, now)
+            if not stored.protected:
+                self._cache_node(stored.identity, now)
+        return stored.identity
+
+    def exposed(self) -> tuple[Path, ...]:
+        """The directories and secret files that other users have a permission on."""
+        return self._places.exposed()
+
+    def make_private(self) -> tuple[Path, ...]:
+        """Take those permissions away; what was changed. StorageError if that fails."""
+        found = self.exposed()
+        for path in found:
+            make_private(path)
+        return found
+
+    def _warn(self, stored: StoredIdentity) -> None:
+        places = self._places
+        if exposed := self.exposed():
+            names = shlex.join(map(str, exposed))
+            _log.warning('other users have permissions on secrets: run "chmod go= %s"', names)
+        if not stored.is_derived:
+            _log.warning("%s is missing or damaged: keep your recovery words and a backup", places.words)
+        plain = [path for path in (places.node_seed, places.node_blob) if path in stored.contents]
+        if stored.protected and plain:
+            _log.warning(
+                "%s: the node's secret key is there without password; changing the password removes it",
+                " ".join(map(str, plain)),
+            )
+
+    def _mend(self, stored: StoredIdentity, password: str | None, now: int) -> None:
+        """Make companions again; a directory that cannot be written must not stop anyone."""
+        places = self._places
+        nodes = (places.node_seed, places.node_blob) if stored.protected else ()
+        try:
+            for path in places.leftovers():
+                remove(path)
+            for path in stored.damaged:
+                if path not in nodes:  # not ours to write there
+                    places.set_aside(path, now)
+            self._mend_signing(stored, password)
+        except StorageError as error:
+            _log.warning("the data directory is incomplete: %s", error)
+        if not stored.protected:
+            self._cache_node(stored.identity, now)
+
+    def _mend_signing(self, stored: StoredIdentity, password: str | None) -> None:
+        path, key = self._places.signing, password if stored.protected else None
+        signing = stored.signing
+        if signing is None:
+            signing = _made_again(stored)
+        elif envelope.is_protected(stored.contents[path]) == stored.protected:
+            return
+        if signing is not None:
+            write_private(path, _protected(signing, key))
+
+    def _cache_node(self, identity: Identity, now: int) -> None:
+        """Write those of ``dht_identity.*`` that are missing and can be made; loading does without them."""
+        places, node = self._places, identity.node
+        try:
+            if node.seed is not None and not places.node_seed.exists():
+                write_private(places.node_seed, node.seed)
+            if not places.node_blob.exists() and node.expanded_key() is not None:
+                write_private(places.node_blob, ExportBlob.of(node, now).encode())
+        except StorageError as error:
+            _log.warning("the data directory is incomplete: %s", error)
+
+
+def _protected(content: bytes, password: str | None) -> bytes:
+    return envelope.protect(content, password) if password else content
+
+
+def _made_again(stored: StoredIdentity) -> bytes | None:
+    """The signing key file of *stored*; None if it cannot be made here."""
+    try:
+        return KeyFile.of_signing(stored.identity.signing, stored.identity.dialect).encode()
+    except CryptoError as error:
+        _log.warning("the signing key file is missing: %s", error)
+        return None
