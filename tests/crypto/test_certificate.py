@@ -1,9 +1,12 @@
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
 import pytest
+from fuzz import fuzz_certificate
+from fuzz.mutator import Mutator
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +83,37 @@ def test_arbitrary_bytes_are_refused_with_the_documented_error(garbage: bytes) -
         Certificate.decode(garbage)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xc1",
+        b"\x80",
+        b"\xdf\xff\xff\xff\xff",  # a map of four billion entries
+        b"\x81\xa6pubkey\xc6\xff\xff\xff\xff",  # a key of four gigabytes
+        b"\xdb\xff\xff\xff\xff",
+        b"\x82\xa6pubkey\xc5\x0a\x20" + KEY + b"\xa4name\xa1\xff",  # not UTF-8
+        b"\x82\xa6pubkey\xc5\x0a\x20" + KEY + b"\xaanot_before\xcb\x7f\xf0\0\0\0\0\0\0",  # infinity
+        b"\x82\xa6pubkey\xc5\x0a\x20" + KEY + b"\xaanot_before\xca\x3f\x80\0\0",
+        b"\x82\xa6pubkey\xc5\x0a\x20" + KEY + b"\xa4name\xc4\x01x",
+        b"\x82\xa6pubkey\xc5\x0a\x20" + KEY + b"\xa6pubkey\xc4\x01x",  # the last of two counts
+        b"\x81\xa6pubkey\xd9\x20" + b"k" * 32,
+        b"\x81\xc4\x06pubkey\xc5\x0a\x20" + KEY[:-1],
+    ],
+    ids=range(13),
+)
+def test_hostile_certificates_are_refused(data: bytes) -> None:
+    with pytest.raises(DecodeError) as refused:
+        Certificate.decode(data)
+    assert len(str(refused.value)) < 200
+
+
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(DecodeError):
         Certificate.decode(b"\x81\xa1x" + b"\x91" * 100_000)
+
+
+def test_hostile_input() -> None:
+    mutator = Mutator(Random("certificate"), fuzz_certificate.seeds())
+    for data in (*fuzz_certificate.seeds(), *(mutator.next() for _ in range(5000))):
+        fuzz_certificate.one_input(data)

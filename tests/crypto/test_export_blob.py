@@ -4,9 +4,12 @@ import json
 import pickle
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from fuzz import fuzz_export_blob
+from fuzz.mutator import Mutator
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,6 +87,23 @@ def test_parts_of_two_identities_are_refused(blob: ExportBlob) -> None:
         ExportBlob.decode(blob.encode())
 
 
+@pytest.mark.parametrize("field", [0, 4900, 7496], ids=["secret key", "public key", "certificate"])
+@pytest.mark.parametrize("length", [0, 1, 2**31 - 1, 2**31, 2**32 - 4, 2**32 - 1])
+def test_lengths_that_do_not_fit_are_refused(field: int, length: int) -> None:
+    blob = ENCODED[:field] + length.to_bytes(4, "big") + ENCODED[field + 4 :]
+
+    with pytest.raises(DecodeError, match=r"cut off|needs \d+ bytes|bytes too many|certificate"):
+        ExportBlob.decode(blob)
+
+
+@pytest.mark.parametrize(
+    "certificate", [b"", b"\xc0", b"\x80", b"\xdf\xff\xff\xff\xff", b"\x91" * 100_000], ids=range(5)
+)
+def test_something_else_in_place_of_the_certificate_is_refused(certificate: bytes) -> None:
+    with pytest.raises(DecodeError, match="certificate"):
+        ExportBlob.decode(ENCODED[:7496] + len(certificate).to_bytes(4, "big") + certificate)
+
+
 def test_without_the_optional_package_exporting_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dilithium_py.ml_dsa", None)
 
@@ -136,3 +156,9 @@ def test_a_blob_is_not_pickled() -> None:
     for leak in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="not pickled"):
             leak(BLOB)
+
+
+def test_hostile_input() -> None:
+    mutator = Mutator(Random("export_blob"), fuzz_export_blob.seeds())
+    for data in (*fuzz_export_blob.seeds(), *(mutator.next() for _ in range(3000))):
+        fuzz_export_blob.one_input(data)
