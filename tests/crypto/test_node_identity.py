@@ -1,5 +1,9 @@
+import copy
 import json
+import pickle
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +12,9 @@ from dna_dht.crypto.mldsa import verify
 from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.dialect import Dialect
 
-CASE = json.loads((Path(__file__).parents[1] / "vectors" / "wire-ids.json").read_text())["identities"][0]
+VECTORS = Path(__file__).parents[1] / "vectors"
+CASE = json.loads((VECTORS / "wire-ids.json").read_text())["identities"][0]
+NODES: list[dict[str, Any]] = json.loads((VECTORS / "crypto-node-identity.json").read_text())["cases"]
 
 
 def test_an_identity_from_a_recorded_seed_has_the_recorded_ids() -> None:
@@ -54,3 +60,29 @@ def test_its_text_names_the_node_and_hides_the_seed() -> None:
 
     assert identity.node_id.hex() in repr(identity)
     assert "5a5a5a5a" not in f"{identity!r} {identity}" and "ZZZZ" not in repr(identity)
+
+
+@pytest.mark.parametrize("case", NODES, ids=lambda case: case["name"])
+def test_recorded_nodes_have_the_recorded_ids_with_and_without_a_seed(case: dict[str, Any]) -> None:
+    seeded = NodeIdentity.from_seed(bytes.fromhex(case["dht_identity_seed"]))
+    expanded_key = seeded.expanded_key()
+    assert expanded_key is not None
+
+    for identity in (seeded, NodeIdentity(ExpandedSigningKey(expanded_key, seeded.public_key))):
+        assert identity.public_key.hex() == case["public_key"]
+        assert identity.owner_id.hex() == case["short_id"]
+        assert identity.long_id.hex() == case["long_id"]
+        assert identity.node_id_text(Dialect.DEPLOYED) == case["node_id_string"]
+        assert identity.owner_value_id == case["owner_value_id"]
+
+
+def test_without_the_package_that_expands_there_is_only_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dilithium_py.ml_dsa", None)
+
+    assert NodeIdentity.from_seed(bytes(32)).expanded_key() is None
+
+
+def test_it_is_not_pickled() -> None:
+    for leak in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match="not pickled"):
+            leak(NodeIdentity.from_seed(bytes(32)))
