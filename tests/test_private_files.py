@@ -7,9 +7,14 @@ import pytest
 
 from dna_dht.errors import ConfigError, StorageError
 from dna_dht.private_files import (
+    is_exposed,
+    make_private,
     make_private_directory,
+    move_directory,
     read_file,
     read_secret,
+    read_whole,
+    remove,
     set_aside,
     write_private,
 )
@@ -134,3 +139,64 @@ def test_new_directories_are_private(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="cannot create the directory"):
         make_private_directory(tmp_path / "file" / "data")
+
+
+def test_reading_the_whole_refuses_what_is_larger_or_a_link(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert read_whole(path, 10) is None
+    path.write_bytes(b"0123456789")
+
+    assert read_whole(path, 10) == b"0123456789"
+    with pytest.raises(StorageError, match=r"file is larger than 9 bytes"):
+        read_whole(path, 9)
+    (tmp_path / "link").symlink_to(path)
+    (tmp_path / "broken").symlink_to("nowhere")
+    for link in ("link", "broken"):
+        with pytest.raises(
+            StorageError, match=rf"{link} is a symbolic link: put the file itself in its place"
+        ):
+            read_whole(tmp_path / link, 10)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o601, 0o777])
+def test_permissions_of_others_are_told_and_taken(tmp_path: Path, mode: int) -> None:
+    file, directory = tmp_path / "file", tmp_path / "directory"
+    file.touch()
+    directory.mkdir()
+    for path in (file, directory):
+        path.chmod(mode)
+        assert is_exposed(path)
+        make_private(path)
+        assert not is_exposed(path)
+        assert mode_of(path) == mode & 0o700
+    (tmp_path / "link").symlink_to(file)
+    assert not is_exposed(tmp_path / "link") and not is_exposed(tmp_path / "missing")
+    with pytest.raises(StorageError, match=r"cannot make .*missing private: No such file"):
+        make_private(tmp_path / "missing")
+
+
+def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+
+    remove(tmp_path / "file")
+    remove(tmp_path / "file")
+
+    assert os.listdir(tmp_path) == ["directory"]
+    with pytest.raises(StorageError, match=r"cannot remove .*directory: "):
+        remove(tmp_path / "directory")
+
+
+def test_a_directory_is_moved_where_none_or_an_empty_one_is(tmp_path: Path) -> None:
+    for number, target in enumerate(("one", "two", "two")):
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / f"file{number}").touch()
+        if number == 1:
+            (tmp_path / "two").mkdir()
+        if number < 2:
+            move_directory(tmp_path / "new", tmp_path / target)
+            assert os.listdir(tmp_path / target) == [f"file{number}"]
+
+    with pytest.raises(StorageError, match=r"cannot create .*two: Directory not empty"):
+        move_directory(tmp_path / "new", tmp_path / "two")
+    assert os.listdir(tmp_path / "two") == ["file1"]
