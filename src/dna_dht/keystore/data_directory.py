@@ -45,6 +45,10 @@ class DataDirectory:
         """All files of an identity that may be there."""
         return (self.encryption, self.signing, *self._loose)
 
+    def kept(self) -> tuple[Path, ...]:
+        """What was set aside so far."""
+        return tuple(path for path in self._secrets() if ".bad-" in path.name)
+
     def leftovers(self) -> tuple[Path, ...]:
         """The temporary files of writers that were killed, which may hold secrets without password."""
         beside = (path.with_name(path.name + ".new") for path in self.files)
@@ -95,14 +99,24 @@ class DataDirectory:
         return self.words, self.master_seed, self.node_seed, self.node_blob
 
     def _secrets(self) -> Iterator[Path]:
+        """The root, what belongs to an identity, also if it was set aside, and what is in its directories."""
         yield self.root
-        yield self.keys
-        with contextlib.suppress(OSError):  # not there, or whoever goes on to use it says why
-            yield from sorted(self.keys.iterdir())
-        yield from self._loose
+        names = [path.name for path in (self.keys, *self._loose)]
+        for path in _entries(self.root):
+            if any(path.name == name or path.name.startswith(f"{name}.") for name in names):
+                yield path
+                if not path.is_symlink():
+                    yield from _entries(path)
 
     def _keys_are_empty(self) -> bool:
         try:
             return not any(self.keys.iterdir())
         except OSError:
             return False
+
+
+def _entries(directory: Path) -> list[Path]:
+    """What is in *directory*; nothing if it is none or cannot be read: whoever goes on to use it says why."""
+    with contextlib.suppress(OSError):
+        return sorted(directory.iterdir())
+    return []

@@ -94,6 +94,7 @@ class Keystore:
         password that is not needed is ignored.
 
         Raises:
+            ValueError: the password holds a NUL.
             PasswordRequiredError, WrongPasswordError: the identity has a password, and it is not this one.
             DecodeError: a key file is damaged, of another kind or written by a newer release.
             CryptoError: the files do not belong together, or a package is missing that this identity needs.
@@ -157,6 +158,11 @@ class Keystore:
                     write_private(path, files[path])
             if not new:
                 self._cache_node(stored.identity, now)
+            elif kept := places.kept():
+                _log.warning(
+                    "%s: set aside earlier, may hold secrets without password; delete what you do not need",
+                    " ".join(map(str, kept)),
+                )
 
     def import_directory(self, source: Path, password: str | None = None, *, now: int) -> Identity:
         """Copy the identity in the data directory *source* here: same keys, same dialect, same password.

@@ -75,8 +75,7 @@ def examine(places: DataDirectory, given: str | None) -> StoredIdentity:
     if places.encryption not in contents:
         raise StorageError(_missing(places))
     root = contents[places.encryption]
-    encryption = _opened(places.encryption, root, KeyKind.ENCRYPTION, given)
-    key = KeyFile.decode(encryption, KeyKind.ENCRYPTION).encryption_key()
+    encryption, key = _opened(places.encryption, root, given)
     signing = _signing(places, contents, given)
 
     words = _words(contents.get(places.words), key)
@@ -120,14 +119,14 @@ def _missing(places: DataDirectory) -> str:
     )
 
 
-def _opened(path: Path, data: bytes, kind: KeyKind, given: str | None) -> bytes:
-    """The sound key file in *data*, without its password."""
+def _opened(path: Path, data: bytes, given: str | None) -> tuple[bytes, EncryptionKey]:
+    """The encryption key file in *data* without its password, and the key in it."""
     try:
         plain = password.unprotect(data, given)
-        KeyFile.decode(plain, kind)
+        file = KeyFile.decode(plain, KeyKind.ENCRYPTION)
     except DecodeError as error:
         raise DecodeError(f"{path}: {error} ({_RESTORE})") from None
-    return plain
+    return plain, file.encryption_key()
 
 
 def _signing(places: DataDirectory, contents: dict[Path, bytes], given: str | None) -> bytes | None:
@@ -135,14 +134,17 @@ def _signing(places: DataDirectory, contents: dict[Path, bytes], given: str | No
     data = contents.get(places.signing)
     if data is None:
         return None
+    plain = data
     try:
-        return _opened(places.signing, data, KeyKind.SIGNING, given)
-    except DecodeError:
-        if password.is_newer(data) or key_file.is_newer(data):
-            raise
+        plain = password.unprotect(data, given)
+        KeyFile.decode(plain, KeyKind.SIGNING)
+    except DecodeError as error:
+        if password.is_newer(data) or key_file.is_newer(plain):
+            raise DecodeError(f"{places.signing}: {error}") from None
         return None
     except DecryptionError:  # a change of the password was interrupted, or damage
         return None
+    return plain
 
 
 def _judged(places: DataDirectory, signing: bytes, identity: Identity) -> bytes | None:
