@@ -73,7 +73,7 @@ def test_recorded_nodes_have_the_recorded_ids_with_and_without_a_seed(case: dict
         assert identity.owner_id.hex() == case["short_id"]
         assert identity.long_id.hex() == case["long_id"]
         assert identity.node_id_text(Dialect.DEPLOYED) == case["node_id_string"]
-        assert identity.owner_value_id == case["owner_value_id"]
+        assert identity.owner_value_id == int(case["owner_value_id"])
 
 
 def test_without_the_package_that_expands_there_is_only_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
