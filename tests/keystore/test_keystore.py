@@ -680,7 +680,7 @@ def test_without_words_the_identity_is_put_together_from_its_keys(
     assert verify(loaded.public.signing_key, loaded.signing.sign(b"hello"), b"hello")
     assert set(contents(home)) - asides(home) == WHOLE - {"mnemonic.enc"}
     assert len(asides(home)) == (0 if damage is None else 1)
-    assert "mnemonic.enc is missing or damaged: keep your recovery words" in caplog.text
+    assert "mnemonic.enc is missing or damaged, so nothing proves that the keys" in caplog.text
     with pytest.raises(MnemonicError, match="does not hold the recovery words"):
         made.recovery_words()
     with pytest.raises(
@@ -769,6 +769,18 @@ def test_what_was_set_aside_in_plain_is_named_when_a_password_is_set(
 
     assert f"{kept}: set aside earlier, may hold secrets without password" in caplog.text
     assert kept.read_bytes() == b"damaged"
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_node_identity_of_another_is_not_deleted_by_a_password(home: Path) -> None:
+    keystore = Keystore(home)
+    keystore.create(Mnemonic(WORDS["A"]), now=NOW)
+    (home / "dht_identity.seed").write_bytes(b"\1" * 32)
+
+    keystore.change_password(None, "new", now=LATER)
+
+    assert set(contents(home)) == PROTECTED | {f"dht_identity.seed.bad-{LATER}"}
+    assert keystore.load("new", now=LATER) == identity("A", Dialect.DOCUMENTED)
 
 
 @pytest.mark.usefixtures("quick")

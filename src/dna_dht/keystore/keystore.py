@@ -148,11 +148,11 @@ class Keystore:
             signing = stored.signing or _made_again(stored)
             if signing is not None:
                 files[places.signing] = _protected(signing, new)
+            for path in stored.damaged:
+                places.set_aside(path, now)
             if new:
                 remove(places.node_seed)
                 remove(places.node_blob)
-            if places.signing in stored.damaged:
-                places.set_aside(places.signing, now)
             for path in (places.signing, places.encryption):  # the second one decides which password holds
                 if path in files:
                     write_private(path, files[path])
@@ -212,7 +212,12 @@ class Keystore:
             names = shlex.join(map(str, exposed))
             _log.warning('other users have permissions on secrets: run "chmod go= %s"', names)
         if not stored.is_derived:
-            _log.warning("%s is missing or damaged: keep your recovery words and a backup", places.words)
+            _log.warning(
+                "%s is missing or damaged, so nothing proves that the keys in %s belong together:"
+                " better restore the identity from its recovery words in an empty directory",
+                places.words,
+                places.root,
+            )
         plain = [path for path in (places.node_seed, places.node_blob) if path in stored.contents]
         if stored.protected and plain:
             _log.warning(
