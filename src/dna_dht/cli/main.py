@@ -7,6 +7,7 @@ import click
 
 from dna_dht import __version__
 from dna_dht.cli.commands.get import get
+from dna_dht.cli.commands.identity import identity
 from dna_dht.cli.commands.info import info
 from dna_dht.cli.commands.keygen import keygen
 from dna_dht.cli.commands.listen import listen
@@ -32,7 +33,7 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # Abort: the same at a prompt
             raise click.exceptions.Exit(Exit.INTERRUPTED) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader has seen enough: click ends with 1, without a word
@@ -45,13 +46,14 @@ class _Commands(click.Group):
 def main() -> None:
     """Put, get and watch values of a post-quantum DHT.
 
-    Every command starts a short-lived client node and needs a node to start from: -b HOST:PORT.
+    Every command but keygen and identity starts a short-lived client node and needs a node to start from:
+    -b HOST:PORT.
 
     Keys are written text:WORDS, or hex:DIGITS (40 digits are the id itself, more are hashed).
     """
 
 
-for _command in (put, get, listen, ping, lookup, info, keygen):
+for _command in (put, get, listen, ping, lookup, info, keygen, identity):
     main.add_command(_command)
 
 

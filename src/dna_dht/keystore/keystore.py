@@ -107,6 +107,11 @@ class Keystore:
             self._mend(stored, password, now)
             return stored.identity
 
+    def read(self, password: str | None = None) -> Identity:
+        """As :meth:`load`, but nothing is changed on disk, whatever is found; nothing is logged either."""
+        with directory_held(self.directory):
+            return examine(self._places, password).identity
+
     def recovery_words(self, password: str | None = None) -> Mnemonic:
         """The words the identity was made from. Nothing is changed.
 

@@ -1,0 +1,90 @@
+"""dna-dht identity export: what others need, or a copy of a secret."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dna_dht.cli.commands.identity import shared
+from dna_dht.cli.failures import Exit, Failure
+from dna_dht.cli.options import json_option
+
+if TYPE_CHECKING:
+    from dna_dht.keystore.keystore import Keystore
+
+
+@click.command(short_help="Export public keys, or a secret.")
+@shared.data_dir_option
+@click.option("--node", is_flag=True, help="The DHT identity, a secret: for `import --node`, needs --output.")
+@click.option("--words", is_flag=True, help="The recovery words, a secret.")
+@click.option("--name", default="", help="A name in the public key bundle.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to FILE, which must not exist, instead of standard output.",
+)
+@shared.password_file_option
+@json_option
+def export(
+    directory: Path,
+    node: bool,
+    words: bool,
+    name: str,
+    output: Path | None,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Export the public keys of an identity as text: what others need to seal messages for you.
+
+    With --node or --words a secret is exported instead. Files of secrets are readable by you alone.
+    """
+    from dna_dht.cli.render import print_json
+    from dna_dht.keystore.keystore import Keystore
+
+    if node and words:
+        raise Failure("--node and --words exclude each other: give one", Exit.USAGE)
+    if node and output is None:
+        raise Failure("--node exports a secret that is no text: give --output FILE", Exit.USAGE)
+    if output is not None and (output.exists() or output.is_symlink()):
+        raise Failure(f"{output} exists: choose another --output, it is not overwritten", Exit.USAGE)
+    keystore = Keystore(directory)
+    with shared.reporting():
+        password = shared.current_password(keystore, password_file)
+        kind, content = _content(keystore, password, node, words, name)
+        if output is not None:
+            _write(output, content)
+    if output is not None:
+        if as_json:
+            print_json({"kind": kind, "path": str(output)})
+        else:
+            click.echo(f"wrote {output}", err=True)
+    elif as_json:
+        print_json({"kind": kind, kind: content.decode().rstrip("\n")})
+    else:
+        click.echo(content.decode(), nl=False)
+
+
+def _content(
+    keystore: "Keystore", password: str | None, node: bool, words: bool, name: str
+) -> tuple[str, bytes]:
+    """(kind, bytes) of what is exported."""
+    from dna_dht.crypto.export_blob import ExportBlob
+    from dna_dht.keystore.public_bundle import PublicBundle
+
+    if words:
+        return "words", f"{keystore.recovery_words(password).words}\n".encode()
+    identity, now = keystore.read(password), int(time.time())
+    if node:
+        return "node", ExportBlob.of(identity.node, now).encode()
+    try:
+        return "bundle", PublicBundle(identity.public, name, now).encode().encode()
+    except ValueError as error:
+        raise Failure(f"--name: {error}", Exit.USAGE) from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    from dna_dht.private_files import write_private
+
+    write_private(path, content)

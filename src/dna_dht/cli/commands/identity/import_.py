@@ -1,0 +1,120 @@
+"""dna-dht identity import: an identity from another directory, or a node identity from a file."""
+
+import time
+from pathlib import Path
+
+import click
+
+from dna_dht.cli.commands.identity import shared
+from dna_dht.cli.failures import Exit, Failure
+from dna_dht.cli.options import json_option
+
+_LIMIT = 100_000  # bytes of a file read; an exported node identity has 10,167
+
+
+@click.command("import", short_help="Import an identity from a directory or file.")
+@click.argument("source", type=click.Path(path_type=Path))
+@shared.data_dir_option
+@click.option(
+    "--node",
+    "base",
+    type=click.Path(path_type=Path),
+    metavar="BASE",
+    help="SOURCE is an exported node identity: write it as the files BASE.*",
+)
+@shared.password_file_option
+@json_option
+def import_(
+    source: Path, directory: Path, base: Path | None, password_file: Path | None, as_json: bool
+) -> None:
+    """Copy the identity in the data directory SOURCE, of any client, into another one; SOURCE stays as it is.
+
+    With --node, SOURCE is a file of `export --node`, or dht_identity.bin: its key becomes node identity
+    files for `dna-nodus` or `put --identity`.
+    """
+    if base is not None:
+        with shared.reporting():
+            _import_node(source, base, as_json)
+    elif source.is_dir():
+        with shared.reporting():
+            _import_directory(source, directory, password_file, as_json)
+    else:
+        with shared.reporting():
+            raise _refusal(source)
+
+
+def _import_directory(source: Path, directory: Path, password_file: Path | None, as_json: bool) -> None:
+    from dna_dht.cli.commands.identity.creation import refuse_existing
+    from dna_dht.cli.render import print_json
+    from dna_dht.keystore.identity_lock import IdentityLock
+    from dna_dht.keystore.keystore import Keystore
+    from dna_dht.private_files import make_private_directory
+
+    keystore, origin = Keystore(directory), Keystore(source)
+    refuse_existing(keystore)
+    password = shared.current_password(origin, password_file)
+    origin.read(password)  # what is wrong there is told before anything is made here
+    make_private_directory(directory)
+    with IdentityLock(directory):
+        identity = keystore.import_directory(source, password, now=int(time.time()))
+    fields = shared.identity_fields(identity, keystore)
+    if as_json:
+        print_json(fields)
+    else:
+        shared.show_identity(fields)
+
+
+def _import_node(source: Path, base: Path, as_json: bool) -> None:
+    from dna_dht.cli.render import print_json
+    from dna_dht.cli.signer import base_of
+    from dna_dht.crypto.export_blob import ExportBlob
+    from dna_dht.errors import DecodeError
+    from dna_dht.keystore.file_kind import kind_of
+    from dna_dht.keystore.node_identity_files import NodeIdentityFiles
+
+    data = _read(source)
+    try:
+        blob = ExportBlob.decode(data)
+    except DecodeError as error:
+        raise Failure(
+            f"{source} is {kind_of(data)}, or damaged; an exported node identity is needed ({error})",
+            Exit.STORAGE,
+        ) from None
+    files, node = NodeIdentityFiles(base_of(base)), blob.identity()
+    files.save(node, int(time.time()))
+    if as_json:
+        print_json({"path": str(files.dsa), "owner": node.owner_id.hex(), "node_id": node.node_id.hex()})
+        return
+    click.echo(f"wrote {files.dsa} (secret: keep a copy), {files.pub.name}, {files.cert.name}")
+    click.echo(f"owner id {node.owner_id}")
+    click.echo(f"node id  {node.node_id}")
+
+
+def _refusal(source: Path) -> Failure:
+    """Why the file *source* is not imported, and what it is good for."""
+    from dna_dht.errors import DecodeError
+    from dna_dht.keystore.file_kind import kind_of
+    from dna_dht.keystore.public_bundle import PublicBundle
+
+    data = _read(source)
+    try:
+        bundle = PublicBundle.decode(data.decode("utf-8", "replace"))
+    except DecodeError:
+        return Failure(
+            f"{source} is {kind_of(data)}: name a data directory, or an exported node identity with --node",
+            Exit.USAGE,
+        )
+    return Failure(
+        f"{source} holds the public keys of {bundle.public.fingerprint}: there is nothing to import,"
+        " seal messages with it",
+        Exit.USAGE,
+    )
+
+
+def _read(source: Path) -> bytes:
+    from dna_dht.private_files import read_file
+
+    data = read_file(source, _LIMIT)
+    if data is None:
+        raise Failure(f"there is no {source}", Exit.USAGE)
+    return data

@@ -1,0 +1,50 @@
+"""dna-dht identity new: an identity with new recovery words."""
+
+from pathlib import Path
+
+import click
+
+from dna_dht.cli.commands.identity import shared
+from dna_dht.cli.options import json_option
+
+_ADVICE = """These words are the identity. Write them down now and keep them where nobody else looks:
+whoever has them is you, and without them a lost directory is a lost identity."""
+
+
+@click.command(short_help="Make a new identity.")
+@shared.data_dir_option
+@click.option(
+    "--words",
+    "count",
+    type=click.Choice(["12", "15", "18", "21", "24"]),
+    default="24",
+    show_default=True,
+    help="How many recovery words.",
+)
+@shared.dialect_option
+@shared.password_file_option
+@json_option
+def new(directory: Path, count: str, dialect_name: str, password_file: Path | None, as_json: bool) -> None:
+    """Make a new identity in a data directory and show its recovery words, once.
+
+    At a terminal a password is asked for, which protects the key files; an empty one means none.
+    """
+    from dna_dht.cli.commands.identity.creation import create, refuse_existing
+    from dna_dht.cli.render import print_json
+    from dna_dht.crypto.mnemonic import Mnemonic
+    from dna_dht.keystore.keystore import Keystore
+
+    keystore = Keystore(directory)
+    with shared.reporting():
+        refuse_existing(keystore)
+        password = shared.new_password(password_file)
+        mnemonic = Mnemonic.generate(int(count))
+        identity = create(directory, mnemonic, dialect_name, password)
+        fields = shared.identity_fields(identity, keystore)
+    if as_json:
+        print_json({"words": mnemonic.words, **fields})
+        return
+    click.echo(mnemonic.words)
+    click.echo(_ADVICE, err=True)
+    click.echo(err=True)
+    click.echo(f"made the identity {fields['short']} in {directory}", err=True)

@@ -1,0 +1,59 @@
+"""dna-dht identity passwd: set, change or remove the password of an identity."""
+
+import time
+from pathlib import Path
+
+import click
+
+from dna_dht.cli import secret_input
+from dna_dht.cli.commands.identity import shared
+from dna_dht.cli.failures import Exit, Failure
+from dna_dht.cli.options import json_option
+
+
+@click.command(short_help="Set, change or remove the password.")
+@shared.data_dir_option
+@shared.password_file_option
+@click.option(
+    "--new-password-file",
+    "new_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read the new password from the first line of FILE instead of asking.",
+)
+@click.option("--remove", is_flag=True, help="Leave the identity without password.")
+@json_option
+def passwd(
+    directory: Path, password_file: Path | None, new_file: Path | None, remove: bool, as_json: bool
+) -> None:
+    """Change the password that protects the key files; the identity must not be in use.
+
+    With a password, dht_identity.bin is removed: it would hold a secret key in plain.
+    """
+    from dna_dht.cli.render import print_json
+    from dna_dht.keystore.identity_lock import IdentityLock
+    from dna_dht.keystore.keystore import Keystore
+
+    if remove and new_file is not None:
+        raise Failure("--remove and --new-password-file exclude each other: give one", Exit.USAGE)
+    if not remove and new_file is None and not secret_input.at_terminal():
+        raise Failure(
+            "give --new-password-file FILE or --remove, or run this at a terminal to be asked", Exit.USAGE
+        )
+    keystore = Keystore(directory)
+    with shared.reporting():
+        if not keystore.holds_identity():
+            keystore.read()  # says that there is none, and what to do
+        with IdentityLock(directory):
+            old = shared.current_password(keystore, password_file)
+            keystore.read(old)  # a wrong password is told before a new one is asked for
+            new = None if remove else _new(new_file)
+            keystore.change_password(old, new, now=int(time.time()))
+    if as_json:
+        print_json({"data_dir": str(directory), "protected": keystore.is_protected()})
+        return
+    click.echo("the identity has a new password" if new else "the identity has no password now", err=True)
+
+
+def _new(file: Path | None) -> str | None:
+    return secret_input.ask_new_password() if file is None else secret_input.password_in(file)

@@ -1,0 +1,137 @@
+"""What the identity commands have in common: options, errors, warnings, and how an identity is shown."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dna_dht.cli import secret_input
+from dna_dht.cli.failures import Exit, Failure
+from dna_dht.errors import ConfigError, DhtError, MnemonicError
+
+if TYPE_CHECKING:
+    from dna_dht.crypto.identity import Identity
+    from dna_dht.keystore.keystore import Keystore
+
+data_dir_option = click.option(
+    "--data-dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    envvar="DNA_DHT_DATA_DIR",
+    default=lambda: Path.home() / ".dna",
+    show_default="~/.dna",
+    help="Where the identity is kept. Also: $DNA_DHT_DATA_DIR.",
+)
+password_file_option = click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read the password from the first line of FILE instead of asking.",
+)
+dialect_option = click.option(
+    "--dialect",
+    "dialect_name",
+    type=click.Choice(["documented", "deployed"]),
+    default="documented",
+    show_default=True,
+    help="deployed: exchange messages with users of release 0.6.27.",
+)
+fix_permissions_option = click.option(
+    "--fix-permissions", is_flag=True, help="Take other users' permissions on secret files away."
+)
+
+
+class _Echo(logging.Handler):
+    """Shows what the library warns of on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"dna-dht: {record.getMessage()}", err=True)
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[None]:
+    """Show warnings of the library, and turn its errors into a sentence with an exit code."""
+    logger, handler = logging.getLogger("dna_dht"), _Echo(logging.WARNING)
+    logger.addHandler(handler)
+    propagated, logger.propagate = logger.propagate, False
+    try:
+        yield
+    except (ConfigError, MnemonicError) as error:
+        raise Failure(str(error), Exit.USAGE) from error
+    except DhtError as error:
+        raise Failure(str(error), Exit.STORAGE) from error
+    finally:
+        logger.propagate = propagated
+        logger.removeHandler(handler)
+
+
+def current_password(keystore: "Keystore", file: Path | None) -> str | None:
+    """The password of the identity in *keystore*; None if it has none.
+
+    Raises Failure (exit 3) if there is one and nobody can be asked.
+    """
+    if not keystore.is_protected():
+        return None
+    if file is not None:
+        return secret_input.password_in(file)
+    if not secret_input.at_terminal():
+        raise Failure(
+            "the identity is protected by a password: give --password-file FILE, or run this at a terminal",
+            Exit.STORAGE,
+        )
+    return secret_input.ask_password()
+
+
+def new_password(file: Path | None) -> str | None:
+    """The password a new identity gets: from *file*, else asked at a terminal, else none."""
+    if file is not None:
+        return secret_input.password_in(file)
+    return secret_input.ask_new_password() if secret_input.at_terminal() else None
+
+
+def look_at_permissions(keystore: "Keystore", fix: bool) -> None:
+    """Mend open permissions if *fix*, or if the user at the terminal agrees; the library warns of others."""
+    exposed = keystore.exposed()
+    if not exposed:
+        return
+    if not fix:
+        names = ", ".join(map(str, exposed))
+        if not secret_input.at_terminal():
+            click.echo(
+                f"dna-dht: other users may access secrets ({names}): --fix-permissions mends that", err=True
+            )
+            return
+        fix = click.confirm(f"Other users may access secrets ({names}). Make them private?", err=True)
+    if fix:
+        for path in keystore.make_private():
+            click.echo(f"dna-dht: made {path} private", err=True)
+
+
+def identity_fields(identity: "Identity", keystore: "Keystore") -> dict[str, Any]:
+    """An identity as JSON fields, without secrets."""
+    from dna_dht.crypto.identity import short_fingerprint
+
+    return {
+        "fingerprint": identity.fingerprint,
+        "short": short_fingerprint(identity.fingerprint),
+        "owner": identity.node.owner_id.hex(),
+        "node_id": identity.node.node_id.hex(),
+        "dialect": identity.dialect.value,
+        "protected": keystore.is_protected(),
+        "data_dir": str(keystore.directory),
+    }
+
+
+def show_identity(fields: dict[str, Any]) -> None:
+    """The same for people."""
+    click.echo(f"fingerprint  {fields['fingerprint']}")
+    click.echo(f"short form   {fields['short']}")
+    click.echo(f"DHT key      {fields['owner']} (owner id of what this identity puts)")
+    click.echo(f"node id      {fields['node_id']}")
+    click.echo(f"dialect      {fields['dialect']}")
+    click.echo(f"password     {'yes' if fields['protected'] else 'no'}")
+    click.echo(f"directory    {fields['data_dir']}")

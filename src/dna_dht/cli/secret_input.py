@@ -1,0 +1,67 @@
+"""Words and passwords from a terminal, standard input or a file: never from arguments or the environment."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from dna_dht.cli.failures import Exit, Failure
+
+_LONGEST_WORDS = 4_096  # bytes read of standard input; 24 words have at most 215
+_LONGEST_PASSWORD = 4_096  # bytes of the first line of a password file
+
+
+def at_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def read_words() -> str:
+    """Recovery words, typed at the terminal or piped in; Failure (exit 2) if there are none to read."""
+    if at_terminal():
+        return str(click.prompt("Recovery words", err=True))
+    if sys.stdin is None:
+        raise Failure("cannot read the recovery words: standard input is closed", Exit.USAGE)
+    try:
+        data = sys.stdin.buffer.read(_LONGEST_WORDS + 1)
+    except OSError as error:
+        raise Failure(f"cannot read standard input: {error.strerror or error}", Exit.USAGE) from error
+    if len(data) > _LONGEST_WORDS:
+        raise Failure("standard input holds more than recovery words: give the words only", Exit.USAGE)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Failure("standard input holds no text: give the recovery words", Exit.USAGE) from None
+
+
+def ask_password(question: str = "Password") -> str:
+    """A password from the terminal, not shown."""
+    return str(click.prompt(question, hide_input=True, err=True))
+
+
+def ask_new_password() -> str | None:
+    """A new password from the terminal, asked twice; None if the user wants none."""
+    answer = click.prompt(
+        "New password (empty: none)",
+        default="",
+        show_default=False,
+        hide_input=True,
+        confirmation_prompt="Again",
+        err=True,
+    )
+    return str(answer) or None
+
+
+def password_in(path: Path) -> str:
+    """The first line of the file at *path*, without its line end; Failure (exit 2) if there is none."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline(_LONGEST_PASSWORD + 1)
+    except OSError as error:
+        raise Failure(f"cannot read {path}: {error.strerror or error}", Exit.USAGE) from error
+    password = line.removesuffix(b"\n").removesuffix(b"\r")
+    if not password or len(password) > _LONGEST_PASSWORD or b"\0" in password:
+        raise Failure(
+            f"{path}: its first line has to be the password, 1 to {_LONGEST_PASSWORD:,} bytes", Exit.USAGE
+        )
+    return password.decode("utf-8", "surrogateescape")
