@@ -229,7 +229,7 @@ def test_new_words_in_another_number_are_refused(count: int) -> None:
         "a" * 10_000_000,
         "abandon " * 1_250_000,
         "\u3000" * 10_000_000,
-        " ".join(["a" * 70] * 12),
+        " ".join(["a" * 900, *["b"] * 11]),
         " ".join(["\u0130" * 70] * 12),
         " ".join(["\U0001f600"] * 12),
         "\ufeff" + TWELVE,
@@ -242,8 +242,17 @@ def test_new_words_in_another_number_are_refused(count: int) -> None:
 def test_huge_and_odd_texts_are_refused_in_a_short_sentence(text: str) -> None:
     message = refusal(text)
 
-    assert len(message) < 400
+    assert len(message) < 200
     assert message.isprintable()
+
+
+def test_what_is_longer_than_any_words_is_not_looked_at() -> None:
+    spaced = TWELVE.replace(" ", " " * 80)
+    assert Mnemonic(spaced[:1_000].ljust(1_000)).words == TWELVE
+
+    assert refusal(spaced.ljust(1_001)) == (
+        "recovery words have at most 1,000 characters: give the words only"
+    )
 
 
 def test_secrets_do_not_leak_through_texts_or_copies() -> None:

@@ -338,6 +338,27 @@ def test_an_identity_without_a_seed_is_saved_without_one(files: NodeIdentityFile
     assert loaded is not None and loaded.seed == ALICE.seed
 
 
+def test_the_secret_is_written_first_if_there_is_no_seed(
+    files: NodeIdentityFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = ExportBlob.of(ALICE, NOW).identity()
+    done: list[Path] = []
+
+    def write_once(path: Path, data: bytes) -> None:
+        if done:
+            raise KeyboardInterrupt
+        write_private(path, data)
+        done.append(path)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(node_identity_files, "write_private", write_once)
+        files.save(identity, NOW)
+    assert names(files) == {".dsa"}
+
+    files.save(identity, NOW)
+    assert files.load(NOW) == identity
+
+
 @pytest.mark.parametrize("left", [[".dsa"], [".dsa", ".pub"], [".pub"], [".cert"], [".pub", ".cert"]])
 @pytest.mark.parametrize("seedless", [True, False])
 def test_an_interrupted_save_is_completed_by_the_next(
