@@ -13,7 +13,7 @@ _ROOT = 1753  # of x^256 + 1; FIPS 204, table 1. A^ at index 0 is A at this root
 _ONES = -2 * pow(_ROOT - 1, -1, _Q) % _Q  # the polynomial with all coefficients 1, at the root
 _ROWS, _COLUMNS = 8, 7  # of A; FIPS 204, table 1
 _ETA = 2  # coefficients of s1 and s2 are stored as 2 - c in 3 bits
-_LOW_BITS = (8 ** (256 * (_ROWS + _COLUMNS)) - 1) // 7  # the lowest bit of each coefficient of s1 and s2
+_LOW_BITS: int = (8 ** (256 * (_ROWS + _COLUMNS)) - 1) // 7  # the lowest bit of each coefficient of s1 and s2
 _T0_HIGH = 1 << 12  # coefficients of t0 are stored as 4096 - c in 13 bits
 _DROPPED = 13  # bits of t in t0; the rest, 10 bits, is t1
 
