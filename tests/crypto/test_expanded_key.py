@@ -116,17 +116,8 @@ def test_keys_that_do_not_belong_together_are_refused(secret_key: bytes, public_
 
 @pytest.mark.parametrize(
     ("start", "end", "filler"),
-    [
-        (128, 800, b"\0"),
-        (128, 800, b"\xff"),
-        (800, 1568, b"\0"),
-        (800, 1568, b"\xff"),
-        (1568, 4896, b"\0"),
-        (1568, 4896, b"\xff"),
-        (128, 4896, b"\0"),
-        (4895, 4896, b"\0"),
-    ],
-    ids=["s1 zero", "s1 ones", "s2 zero", "s2 ones", "t0 zero", "t0 ones", "cut file", "last byte"],
+    [(128, 800, b"\0"), (128, 800, b"\xff"), (1568, 1632, b"\0"), (128, 4896, b"\0")],
+    ids=["s1 zero", "s1 ones", "t0 zero", "cut file"],
 )
 def test_a_damaged_part_that_no_hash_covers_is_noticed(start: int, end: int, filler: bytes) -> None:
     damaged = KEY.secret_key[:start] + filler * (end - start) + KEY.secret_key[end:]
@@ -135,28 +126,25 @@ def test_a_damaged_part_that_no_hash_covers_is_noticed(start: int, end: int, fil
         ExpandedSigningKey(damaged, KEY.public_key)
 
 
-@settings(deadline=None)
-@given(st.integers(0, EXPANDED_SIZE * 8 - 1).filter(lambda bit: not 32 <= bit // 8 < 64))
-def test_one_flipped_bit_is_noticed_wherever_it_matters(bit: int) -> None:
-    damaged = bytearray(KEY.secret_key)
-    damaged[bit // 8] ^= 1 << bit % 8
+def test_no_signature_leaves_that_does_not_verify(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a key with damage in t0 does: some of its signatures are good."""
+    good = KEY.sign(b"message")
+    answers = [good, bytes(SIGNATURE_SIZE), bytes(SIGNATURE_SIZE), good, *(3 * [bytes(SIGNATURE_SIZE)])]
 
-    assert not belongs_to(bytes(damaged), KEY.public_key)
+    class Moody:
+        def SecretKey(self, secret_key: bytes) -> "Moody":
+            return self
 
+        def sign(self, message: bytes) -> bytes:
+            return KEY.sign(message) if message == b"self-test" else answers.pop(0)
 
-def test_secret_vectors_out_of_range_are_noticed_though_the_equation_holds() -> None:
-    """The first coefficients of s2 and t0 are raised together, as only an attacker would."""
-    for seed in range(256):
-        key = bytearray(expanded(bytes([seed]) * 32))
-        s2, t0 = key[800] & 7, int.from_bytes(key[1568:1570], "little")
-        if s2 <= 1 and (t0 & 0x1FFF) + 3 < 0x2000:
-            break
-    public_key = SigningKey(bytes([seed]) * 32).public_key
-    for raised, belongs in ((3, True), (7 - s2, False)):
-        changed = bytearray(key)
-        changed[800] += raised
-        changed[1568:1570] = (t0 + raised).to_bytes(2, "little")
-        assert belongs_to(bytes(changed), public_key) == belongs
+    monkeypatch.setitem(sys.modules, "pqcrypto.sign.ml_dsa_87", Moody())
+    key = ExpandedSigningKey(KEY.secret_key, KEY.public_key)
+
+    assert [key.sign(b"message"), key.sign(b"message")] == [good, good]
+    with pytest.raises(CryptoError, match="damaged: restore it from a backup"):
+        key.sign(b"message")
+    assert answers == []
 
 
 def test_a_flipped_bit_of_the_part_for_randomness_does_not_matter() -> None:
@@ -175,10 +163,11 @@ def test_every_pair_of_keys_belongs_together_and_no_other(seed: bytes) -> None:
     stranger = expanded(hashlib.sha256(seed).digest())
 
     assert belongs_to(secret_key, public_key)
-    assert not belongs_to(secret_key[:128] + stranger[128:], public_key)
+    assert not belongs_to(stranger, public_key)
+    assert not belongs_to(stranger[:64] + secret_key[64:], public_key)
 
 
-def test_a_package_whose_signatures_do_not_verify_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_whose_signatures_do_not_verify_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         def SecretKey(self, secret_key: bytes) -> "Broken":
             return self
@@ -188,7 +177,7 @@ def test_a_package_whose_signatures_do_not_verify_is_refused(monkeypatch: pytest
 
     monkeypatch.setitem(sys.modules, "pqcrypto.sign.ml_dsa_87", Broken())
 
-    with pytest.raises(CryptoError, match="pqcrypto makes signatures that do not verify"):
+    with pytest.raises(CryptoError, match="secret key is damaged"):
         ExpandedSigningKey(KEY.secret_key, KEY.public_key)
 
 

@@ -151,7 +151,10 @@ class NodeIdentityFiles:
             return _Found(present, lacking=f"put {self.pub.name} or {self.cert.name} beside it")
         if not can_sign():
             return _Found(present, lacking="run \"pip install 'dna-dht[deployed]'\" (package pqcrypto)")
-        identity = NodeIdentity(ExpandedSigningKey(dsa, public_key))
+        try:
+            identity = NodeIdentity(ExpandedSigningKey(dsa, public_key))
+        except CryptoError:  # damaged where no hash covers it
+            return _Found(present)
         _log.info("%s has no seed beside it: each signature takes 11 ms or more", self.dsa)
         return self._judged(identity, contents)
 
@@ -179,7 +182,7 @@ class NodeIdentityFiles:
         agrees = {
             self.pub: pub == public_key,
             self.cert: cert is not None and _key_of(cert) == public_key,
-            self.dsa: dsa is not None and belongs_to(dsa, public_key),
+            self.dsa: dsa is not None and belongs_to(dsa, public_key) and _expands_to(identity, dsa),
         }
         bad = tuple(path for path in contents if not agrees.get(path, True))
         if self.pub in bad and (len(pub or b"") == PUBLIC_KEY_SIZE or not any(agrees.values())):
@@ -228,6 +231,11 @@ class NodeIdentityFiles:
     def _write_dsa(self, identity: NodeIdentity) -> None:
         if not self.dsa.exists() and (secret_key := identity.expanded_key()) is not None:
             write_private(self.dsa, secret_key)
+
+
+def _expands_to(identity: NodeIdentity, secret_key: bytes) -> bool:
+    """Whether *secret_key* is that of *identity*; yes if it cannot be told here."""
+    return identity.expanded_key() in (secret_key, None)
 
 
 def _key_of(certificate: bytes) -> bytes | None:
