@@ -1,6 +1,7 @@
 """The reference pages know every option, limit, exit code and exported name, and nothing else."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,21 @@ from dna_dht.core.config import Limits
 from dna_dht.wire import limits
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
-COMMANDS: dict[str, click.Command] = {**main.main.commands, "dna-nodus": nodus.main}
 COMMON = {"-b", "--network", "-4", "-6", "--network-id", "--timeout", "--json"}
+COMMON_OF_IDENTITY = {"--data-dir", "--json"}
+
+
+def commands_of(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """*command* and those below it, each with what is typed."""
+    yield name, command
+    if isinstance(command, click.Group):
+        for each, below in command.commands.items():
+            yield from commands_of(f"{name} {each}", below)
+
+
+ALL = dict([*commands_of("dna-dht", main.main), *commands_of("dna-nodus", nodus.main)])
+GROUPS = {name for name, command in ALL.items() if isinstance(command, click.Group)}
+COMMANDS = {name: command for name, command in ALL.items() if name not in GROUPS}
 
 
 def table_of(page: str, first: str) -> dict[str, str]:
@@ -25,26 +39,46 @@ def table_of(page: str, first: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, value in rows if re.fullmatch(first, name.strip())}
 
 
-def section(command: str) -> str:
+def section(title: str) -> str:
+    """The part of the page under the heading *title*, with or without the names of arguments behind it."""
     text = (REFERENCE / "cli.md").read_text()
-    title = command if command == "dna-nodus" else f"dna-dht {command}"
-    found = re.search(rf"^## {title}\b.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^## {title}(?: [^a-z\n][^\n]*)?\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, title
     return found[0]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_is_described(name: str) -> None:
-    shared = set() if name == "dna-nodus" else COMMON
-    options = {
+def options_of(command: click.Command) -> set[str]:
+    return {
         (option.opts + option.secondary_opts)[0]
-        for option in COMMANDS[name].params
+        for option in command.params
         if isinstance(option, click.Option)
     }
-    described = set(re.findall(r"`(--?[a-z0-9-]+)", section(name)))
+
+
+def options_in(text: str) -> set[str]:
+    return set(re.findall(r"`(--?[a-z0-9-]+)", text))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_described(name: str) -> None:
+    shared = COMMON_OF_IDENTITY if name.startswith("dna-dht identity") else COMMON
+    shared = set() if name == "dna-nodus" else shared
+    options, described = options_of(COMMANDS[name]), options_in(section(name))
 
     assert options - shared - described == set()
     assert described - options - {"-", "-h"} - shared == set()
+
+
+def test_what_all_identity_commands_share_is_described_once() -> None:
+    group = [command for name, command in COMMANDS.items() if name.startswith("dna-dht identity ")]
+    assert len(group) == 7
+    assert set.intersection(*map(options_of, group)) == COMMON_OF_IDENTITY
+    assert options_in(section("dna-dht identity")) == COMMON_OF_IDENTITY
+
+
+def test_every_command_described_exists() -> None:
+    titles = re.findall(r"^## (dna-[^A-Z\[\n]*)", (REFERENCE / "cli.md").read_text(), re.MULTILINE)
+    assert {title.strip() for title in titles} == {*COMMANDS, *GROUPS} - {"dna-dht"}
 
 
 def test_every_limit_is_listed_with_its_value() -> None:
