@@ -85,6 +85,18 @@ def test_a_wrong_or_missing_password_changes_nothing(
     assert content_of(restored / "keys") == before
 
 
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o644, True)])
+def test_a_password_file_others_may_read_is_warned_of(
+    restored: Path, tmp_path: Path, mode: int, warned: bool
+) -> None:
+    (tmp_path / "password").chmod(mode)
+    result = run("show", "--data-dir", restored, "--password-file", tmp_path / "password")
+
+    assert result.exit_code == 0
+    assert ("other users may access" in result.stderr) == warned
+    assert SECRET not in result.output
+
+
 def test_closed_standard_input_is_one_sentence(tmp_path: Path) -> None:
     code = "import os, sys; os.close(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     command = ["-m", "dna_dht.cli.main", "identity", "restore", "--data-dir", str(tmp_path / "data")]

@@ -53,7 +53,12 @@ def ask_new_password() -> str | None:
 
 
 def password_in(path: Path) -> str:
-    """The first line of the file at *path*, without its line end; Failure (exit 2) if there is none."""
+    """The first line of the file at *path*, without its line end; Failure (exit 2) if there is none.
+
+    Warns of a file that other users may access.
+    """
+    from dna_dht.private_files import is_exposed
+
     try:
         with path.open("rb") as file:
             line = file.readline(_LONGEST_PASSWORD + 1)
@@ -64,4 +69,6 @@ def password_in(path: Path) -> str:
         raise Failure(
             f"{path}: its first line has to be the password, 1 to {_LONGEST_PASSWORD:,} bytes", Exit.USAGE
         )
+    if is_exposed(path):
+        click.echo(f"dna-dht: other users may access {path}: run 'chmod 600 {path}'", err=True)
     return password.decode("utf-8", "surrogateescape")
