@@ -1,6 +1,8 @@
 """dna-dht: put, get and watch values of the DHT from a shell."""
 
 import errno
+import io
+import sys
 from typing import Any
 
 import click
@@ -31,6 +33,8 @@ class _Commands(click.Group):
     """The group, with an exit code for Ctrl-C at any moment, and a sentence when output goes nowhere."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):  # Abort: the same at a prompt

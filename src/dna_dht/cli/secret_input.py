@@ -1,6 +1,7 @@
 """Words and passwords from a terminal, standard input or a file: never from arguments or the environment."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ def at_terminal() -> bool:
 def read_words() -> str:
     """Recovery words, typed at the terminal or piped in; Failure (exit 2) if there are none to read."""
     if at_terminal():
-        return str(click.prompt("Recovery words", err=True))
+        return _asked(lambda: click.prompt("Recovery words", err=True))
     if sys.stdin is None:
         raise Failure("cannot read the recovery words: standard input is closed", Exit.USAGE)
     try:
@@ -29,27 +30,30 @@ def read_words() -> str:
     if len(data) > _LONGEST_WORDS:
         raise Failure("standard input holds more than recovery words: give the words only", Exit.USAGE)
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")  # some editors put a mark before the text
     except UnicodeDecodeError:
         raise Failure("standard input holds no text: give the recovery words", Exit.USAGE) from None
 
 
 def ask_password(question: str = "Password") -> str:
     """A password from the terminal, not shown."""
-    return str(click.prompt(question, hide_input=True, err=True))
+    return _password(lambda: click.prompt(question, hide_input=True, err=True))
 
 
 def ask_new_password() -> str | None:
     """A new password from the terminal, asked twice; None if the user wants none."""
-    answer = click.prompt(
-        "New password (empty: none)",
-        default="",
-        show_default=False,
-        hide_input=True,
-        confirmation_prompt="Again",
-        err=True,
-    )
-    return str(answer) or None
+
+    def ask() -> str:
+        return click.prompt(
+            "New password (empty: none)",
+            default="",
+            show_default=False,
+            hide_input=True,
+            confirmation_prompt="Again",
+            err=True,
+        )
+
+    return _password(ask) or None
 
 
 def password_in(path: Path) -> str:
@@ -72,3 +76,19 @@ def password_in(path: Path) -> str:
     if is_exposed(path):
         click.echo(f"dna-dht: other users may access {path}: run 'chmod 600 {path}'", err=True)
     return password.decode("utf-8", "surrogateescape")
+
+
+def _password(ask: Callable[[], str]) -> str:
+    """What *ask* gets; Failure (exit 2) if it cannot be a password."""
+    answer = _asked(ask)
+    if "\0" in answer:
+        raise Failure("a password cannot hold a NUL character: type another one", Exit.USAGE)
+    return answer
+
+
+def _asked(ask: Callable[[], str]) -> str:
+    """What *ask* gets; Failure (exit 2) if the terminal sends something that is no text."""
+    try:
+        return str(ask())
+    except UnicodeDecodeError:
+        raise Failure("the terminal sent no UTF-8 text: check its character encoding", Exit.USAGE) from None

@@ -26,11 +26,13 @@ def create(directory: Path, mnemonic: "Mnemonic", dialect_name: str, password: s
     from dna_dht.crypto.identity import Identity
     from dna_dht.dialect import Dialect
     from dna_dht.keystore.identity_lock import IdentityLock
+    from dna_dht.keystore.key_file import KeyFile
     from dna_dht.keystore.keystore import Keystore
     from dna_dht.private_files import make_private_directory
 
     dialect = Dialect(dialect_name)
-    Identity.from_mnemonic(mnemonic, dialect)  # what is missing for it is told before a directory is made
+    made = Identity.from_mnemonic(mnemonic, dialect)
+    KeyFile.of_signing(made.signing, dialect)  # a package that is missing is told before a directory is made
     make_private_directory(directory)
     with IdentityLock(directory):
         return Keystore(directory).create(mnemonic, dialect=dialect, password=password, now=int(time.time()))

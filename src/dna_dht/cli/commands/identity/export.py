@@ -1,5 +1,7 @@
 """dna-dht identity export: what others need, or a copy of a secret."""
 
+import contextlib
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +18,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Export public keys, or a secret.")
 @shared.data_dir_option
-@click.option("--node", is_flag=True, help="The DHT identity, a secret: for `import --node`, needs --output.")
+@click.option("--node", is_flag=True, help="The DHT identity, a secret, for `import --node`; needs --output.")
 @click.option("--words", is_flag=True, help="The recovery words, a secret.")
-@click.option("--name", default="", help="A name in the public key bundle.")
+@click.option("--name", default="", help="A name to put in the public key bundle; nobody vouches for it.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -47,10 +49,11 @@ def export(
         raise Failure("--node and --words exclude each other: give one", Exit.USAGE)
     if node and output is None:
         raise Failure("--node exports a secret that is no text: give --output FILE", Exit.USAGE)
-    if output is not None and (output.exists() or output.is_symlink()):
+    if output is not None and os.path.lexists(output):
         raise Failure(f"{output} exists: choose another --output, it is not overwritten", Exit.USAGE)
     keystore = Keystore(directory)
     with shared.reporting():
+        shared.warn_of_permissions(keystore)
         password = shared.current_password(keystore, password_file)
         kind, content = _content(keystore, password, node, words, name)
         if output is not None:
@@ -85,6 +88,21 @@ def _content(
 
 
 def _write(path: Path, content: bytes) -> None:
-    from dna_dht.private_files import write_private
+    """A new file, mode 0600; unlike a file of ours it must not replace anything, not even ``<path>.new``."""
+    from dna_dht.errors import StorageError
+    from dna_dht.private_files import sync_directory
 
-    write_private(path, content)
+    made = False
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        made = True
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        sync_directory(path.parent)
+    except OSError as error:
+        if made:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error

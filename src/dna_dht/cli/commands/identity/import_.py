@@ -27,7 +27,9 @@ _LIMIT = 100_000  # bytes of a file read; an exported node identity has 10,167
 def import_(
     source: Path, directory: Path, base: Path | None, password_file: Path | None, as_json: bool
 ) -> None:
-    """Copy the identity in the data directory SOURCE, of any client, into another one; SOURCE stays as it is.
+    """Copy the identity in the data directory SOURCE into another one, with its password.
+
+    SOURCE may be one of release 0.6.27, and stays as it is.
 
     With --node, SOURCE is a file of `export --node`, or dht_identity.bin: its key becomes node identity
     files for `dna-nodus` or `put --identity`.
@@ -52,6 +54,7 @@ def _import_directory(source: Path, directory: Path, password_file: Path | None,
 
     keystore, origin = Keystore(directory), Keystore(source)
     refuse_existing(keystore)
+    shared.warn_of_permissions(origin)
     password = shared.current_password(origin, password_file)
     origin.read(password)  # what is wrong there is told before anything is made here
     make_private_directory(directory)

@@ -1,10 +1,13 @@
 """dna-dht identity new: an identity with new recovery words."""
 
+import shlex
+import sys
 from pathlib import Path
 
 import click
 
 from dna_dht.cli.commands.identity import shared
+from dna_dht.cli.failures import Exit, Failure
 from dna_dht.cli.options import json_option
 
 _ADVICE = """These words are the identity. Write them down now and keep them where nobody else looks:
@@ -27,13 +30,16 @@ whoever has them is you, and without them a lost directory is a lost identity.""
 def new(directory: Path, count: str, dialect_name: str, password_file: Path | None, as_json: bool) -> None:
     """Make a new identity in a data directory and show its recovery words, once.
 
-    At a terminal a password is asked for, which protects the key files; an empty one means none.
+    The words, and nothing else, go to standard output. At a terminal a password is asked for, which protects
+    the key files; an empty one means none.
     """
     from dna_dht.cli.commands.identity.creation import create, refuse_existing
     from dna_dht.cli.render import print_json
     from dna_dht.crypto.mnemonic import Mnemonic
     from dna_dht.keystore.keystore import Keystore
 
+    if sys.stdout is None:
+        raise Failure("standard output is closed, so nobody would see the recovery words", Exit.USAGE)
     keystore = Keystore(directory)
     with shared.reporting():
         refuse_existing(keystore)
@@ -41,10 +47,16 @@ def new(directory: Path, count: str, dialect_name: str, password_file: Path | No
         mnemonic = Mnemonic.generate(int(count))
         identity = create(directory, mnemonic, dialect_name, password)
         fields = shared.identity_fields(identity, keystore)
-    if as_json:
-        print_json({"words": mnemonic.words, **fields})
-        return
-    click.echo(mnemonic.words)
+    try:
+        if as_json:
+            print_json({"words": mnemonic.words, **fields})
+            return
+        click.echo(mnemonic.words)
+    except OSError as error:
+        raise Failure(
+            f"made the identity, but cannot show its recovery words ({error.strerror or error}):"
+            f" run 'dna-dht identity export --words --data-dir {shlex.quote(str(directory))}'"
+        ) from error
     click.echo(_ADVICE, err=True)
     click.echo(err=True)
     click.echo(f"made the identity {fields['short']} in {directory}", err=True)

@@ -26,9 +26,10 @@ from dna_dht.cli.options import json_option
 def passwd(
     directory: Path, password_file: Path | None, new_file: Path | None, remove: bool, as_json: bool
 ) -> None:
-    """Change the password that protects the key files; the identity must not be in use.
+    """Set, change or remove the password that protects the key files. The identity must not be in use.
 
-    With a password, dht_identity.bin is removed: it would hold a secret key in plain.
+    At a terminal both passwords are asked for. With a password, dht_identity.seed and dht_identity.bin are
+    removed: they would hold a secret key in plain.
     """
     from dna_dht.cli.render import print_json
     from dna_dht.keystore.identity_lock import IdentityLock
@@ -44,10 +45,15 @@ def passwd(
     with shared.reporting():
         if not keystore.holds_identity():
             keystore.read()  # says that there is none, and what to do
+        if IdentityLock.status(directory).locked:
+            IdentityLock(directory).acquire()  # says by whom, before anything is asked
+        shared.warn_of_permissions(keystore)
+        old = shared.current_password(keystore, password_file)
+        keystore.read(
+            old
+        )  # a wrong password is told before a new one is asked for, and before a file is made
+        new = None if remove else _new(new_file)
         with IdentityLock(directory):
-            old = shared.current_password(keystore, password_file)
-            keystore.read(old)  # a wrong password is told before a new one is asked for
-            new = None if remove else _new(new_file)
             keystore.change_password(old, new, now=int(time.time()))
     if as_json:
         print_json({"data_dir": str(directory), "protected": keystore.is_protected()})

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,23 @@ if TYPE_CHECKING:
     from dna_dht.crypto.identity import Identity
     from dna_dht.keystore.keystore import Keystore
 
+
+class _DataDirectory(click.Path):
+    """A directory that need not exist; what is in its place and none is refused (exit 3)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not str(value):
+            raise click.BadParameter("name a directory", ctx, param)
+        path = Path(value)
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise Failure(f"{path} is not a directory: choose another --data-dir", Exit.STORAGE)
+        return path
+
+
 data_dir_option = click.option(
     "--data-dir",
     "directory",
-    type=click.Path(path_type=Path),
+    type=_DataDirectory(),
     metavar="DIR",
     envvar="DNA_DHT_DATA_DIR",
     default=lambda: Path.home() / ".dna",
@@ -64,6 +78,10 @@ def reporting() -> Iterator[None]:
         raise Failure(str(error), Exit.USAGE) from error
     except DhtError as error:
         raise Failure(str(error), Exit.STORAGE) from error
+    except OSError as error:
+        if error.filename is None:  # the output
+            raise
+        raise Failure(f"cannot use {error.filename}: {error.strerror}", Exit.STORAGE) from error
     finally:
         logger.propagate = propagated
         logger.removeHandler(handler)
@@ -94,21 +112,25 @@ def new_password(file: Path | None) -> str | None:
 
 
 def look_at_permissions(keystore: "Keystore", fix: bool) -> None:
-    """Mend open permissions if *fix*, or if the user at the terminal agrees; the library warns of others."""
+    """Mend open permissions if *fix*, or if the user at the terminal agrees; else warn of them."""
     exposed = keystore.exposed()
     if not exposed:
         return
     if not fix:
-        names = ", ".join(map(str, exposed))
         if not secret_input.at_terminal():
-            click.echo(
-                f"dna-dht: other users may access secrets ({names}): --fix-permissions mends that", err=True
-            )
+            _warn_of(exposed, "--fix-permissions mends that")
             return
+        names = ", ".join(map(str, exposed))
         fix = click.confirm(f"Other users may access secrets ({names}). Make them private?", err=True)
     if fix:
         for path in keystore.make_private():
             click.echo(f"dna-dht: made {path} private", err=True)
+
+
+def warn_of_permissions(keystore: "Keystore") -> None:
+    """Warn of open permissions in a command that does not mend them."""
+    if exposed := keystore.exposed():
+        _warn_of(exposed, "'dna-dht identity show --fix-permissions' mends that")
 
 
 def identity_fields(identity: "Identity", keystore: "Keystore") -> dict[str, Any]:
@@ -135,3 +157,8 @@ def show_identity(fields: dict[str, Any]) -> None:
     click.echo(f"dialect      {fields['dialect']}")
     click.echo(f"password     {'yes' if fields['protected'] else 'no'}")
     click.echo(f"directory    {fields['data_dir']}")
+
+
+def _warn_of(exposed: tuple[Path, ...], advice: str) -> None:
+    names = ", ".join(map(str, exposed))
+    click.echo(f"dna-dht: other users may access secrets ({names}): {advice}", err=True)
