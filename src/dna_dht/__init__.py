@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dna_dht.crypto.identity import Identity, PublicIdentity
     from dna_dht.crypto.mnemonic import Mnemonic
     from dna_dht.crypto.node_identity import NodeIdentity
+    from dna_dht.crypto.seal import Opened, open_sealed, seal
     from dna_dht.crypto.verifiers import VERIFIERS, Verifier
     from dna_dht.dialect import Dialect
     from dna_dht.errors import (
@@ -105,6 +106,7 @@ __all__ = [
     "NodeIdentity",
     "NodeState",
     "NotConnectedError",
+    "Opened",
     "OperationTimeoutError",
     "PasswordRequiredError",
     "Pong",
@@ -122,6 +124,8 @@ __all__ = [
     "Value",
     "Verifier",
     "WrongPasswordError",
+    "open_sealed",
+    "seal",
 ]
 
 _PLACES = {
@@ -140,6 +144,11 @@ _PLACES = {
     ),
     "dna_dht.crypto.mnemonic": ("Mnemonic",),
     "dna_dht.crypto.node_identity": ("NodeIdentity",),
+    "dna_dht.crypto.seal": (
+        "Opened",
+        "open_sealed",
+        "seal",
+    ),
     "dna_dht.crypto.verifiers": (
         "VERIFIERS",
         "Verifier",
