@@ -11,7 +11,7 @@ import click
 
 from dna_dht.cli import secret_input
 from dna_dht.cli.failures import Exit, Failure
-from dna_dht.errors import ConfigError, DhtError, MnemonicError
+from dna_dht.errors import ConfigError, DhtError, MnemonicError, PasswordRequiredError
 
 if TYPE_CHECKING:
     from dna_dht.crypto.identity import Identity
@@ -94,6 +94,8 @@ def current_password(keystore: "Keystore", file: Path | None) -> str | None:
     """
     if not keystore.is_protected():
         return None
+    with contextlib.suppress(PasswordRequiredError):
+        keystore.read()  # what no password helps with is told before one is asked for
     if file is not None:
         return secret_input.password_in(file)
     if not secret_input.at_terminal():
