@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bench import accepted_put, codec, echo, latency, node_vs_opendht, sim, verify
+from bench import accepted_put, codec, echo, latency, node_vs_opendht, seal, sim, verify
 from bench.report import Report
 
 BENCHMARKS: dict[str, Callable[[Report], Any]] = {
     "codec": codec.run,
     "verify": verify.run,
+    "seal": seal.run,
     "echo": echo.run,
     "node_vs_opendht": node_vs_opendht.run,
     "accepted_put": accepted_put.run,
