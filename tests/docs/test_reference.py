@@ -1,5 +1,6 @@
 """The reference pages know every option, limit, exit code and exported name, and nothing else."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import dna_dht
 import dna_dht.node
@@ -74,6 +76,39 @@ def test_what_all_identity_commands_share_is_described_once() -> None:
     assert len(group) == 7
     assert set.intersection(*map(options_of, group)) == COMMON_OF_IDENTITY
     assert options_in(section("dna-dht identity")) == COMMON_OF_IDENTITY
+
+
+def described_fields(command: str) -> set[str]:
+    listed = section(f"dna-dht identity {command}").partition("JSON: ")[2]
+    return set(re.findall(r"`([a-z_]+)`", listed))
+
+
+def answer(*arguments: str, stdin: str | None = None) -> dict[str, Any]:
+    command = ["identity", *arguments, "--json"]
+    done = CliRunner().invoke(main.main, command, input=stdin, catch_exceptions=False)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_json_fields_of_identity_commands_are_those_described(tmp_path: Path) -> None:
+    one, two, three, blob, node = (str(tmp_path / name) for name in ("a", "b", "c", "blob", "node"))
+    shown = described_fields("show")
+    summary = shown - {"exposed"}
+
+    made = answer("new", "--data-dir", one)
+    assert set(made) == {"words"} | summary
+    assert set(answer("show", "--data-dir", one)) == shown
+    assert set(answer("restore", "--data-dir", two, stdin=made["words"])) == summary
+    assert set(answer("import", one, "--data-dir", three)) == summary
+
+    exported = answer("export", "--node", "--output", blob, "--data-dir", one)
+    assert set(exported) == described_fields("export")
+    for option, kind in (((), "bundle"), (("--words",), "words")):
+        assert set(answer("export", *option, "--data-dir", one)) == {"kind", kind}
+    assert set(answer("import", blob, "--node", node)) == described_fields("import") - {"exposed"}
+
+    assert set(answer("passwd", "--remove", "--data-dir", one)) == described_fields("passwd")
+    assert set(answer("lock-status", "--data-dir", one)) == described_fields("lock-status")
 
 
 def test_every_command_described_exists() -> None:
