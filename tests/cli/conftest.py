@@ -94,6 +94,7 @@ def protected(tmp_path: Path, quick: None) -> Path:
 def password_file(tmp_path: Path) -> Path:
     """A file whose first line is the password of *protected*."""
     path = tmp_path / "password"
+    path.touch(0o600)
     path.write_text(f"{PASSWORD}\n")
     return path
 

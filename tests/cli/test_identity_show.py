@@ -62,6 +62,7 @@ def test_show_of_a_directory_of_the_reference(
 
 
 def test_a_password_that_is_missing_or_wrong(refused: Refused, protected: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong").touch(0o600)
     (tmp_path / "wrong").write_text("battery staple\n")
     arguments = ("identity", "show", "--data-dir", protected)
 

@@ -131,7 +131,7 @@ def look_at_permissions(keystore: "Keystore", fix: bool) -> None:
 
 def warn_of_permissions(keystore: "Keystore") -> None:
     """Warn of open permissions in a command that does not mend them."""
-    if exposed := keystore.exposed():
+    if keystore.holds_identity() and (exposed := keystore.exposed()):
         _warn_of(exposed, "'dna-dht identity show --fix-permissions' mends that")
 
 
