@@ -129,6 +129,11 @@ class Keystore:
             )
         return mnemonic
 
+    def require_changeable(self, old: str | None) -> None:
+        """Raise what :meth:`change_password` raises for *old*, before there is a new one; changes nothing."""
+        with directory_held(self.directory):
+            self._changeable(old)
+
     def change_password(self, old: str | None, new: str | None, *, now: int) -> None:
         """Protect the identity by *new* instead of *old*; either may be None.
 
@@ -141,14 +146,7 @@ class Keystore:
         """
         places = self._places
         with directory_held(self.directory):
-            stored = examine(places, old)
-            if old and not stored.protected:
-                raise WrongPasswordError("the identity has no password: give none as the old one")
-            if not stored.is_derived:  # killed in between, neither password would open it
-                raise CryptoError(
-                    f"the password cannot be changed, for {places.words} is missing or damaged: restore the"
-                    " identity from its recovery words in an empty directory, with the new password"
-                )
+            stored = self._changeable(old)
             files = {places.encryption: _protected(stored.encryption, new)}
             signing = stored.signing or _made_again(stored)
             if signing is not None:
@@ -210,6 +208,17 @@ class Keystore:
         for path in found:
             make_private(path)
         return found
+
+    def _changeable(self, old: str | None) -> StoredIdentity:
+        stored = examine(self._places, old)
+        if old and not stored.protected:
+            raise WrongPasswordError("the identity has no password: give none as the old one")
+        if not stored.is_derived:  # killed in between, neither password would open it
+            raise CryptoError(
+                f"the password cannot be changed, for {self._places.words} is missing or damaged: restore the"
+                " identity from its recovery words in an empty directory, with the new password"
+            )
+        return stored
 
     def _warn(self, stored: StoredIdentity) -> None:
         places = self._places

@@ -46,12 +46,11 @@ def passwd(
         if not keystore.holds_identity():
             keystore.read()  # says that there is none, and what to do
         if IdentityLock.status(directory).locked:
-            IdentityLock(directory).acquire()  # says by whom, before anything is asked
+            with IdentityLock(directory):
+                pass  # refused, with the pid, before anything is asked
         shared.warn_of_permissions(keystore)
         old = shared.current_password(keystore, password_file)
-        keystore.read(
-            old
-        )  # a wrong password is told before a new one is asked for, and before a file is made
+        keystore.require_changeable(old)  # refused before a new one is asked for and the lock makes its file
         new = None if remove else _new(new_file)
         with IdentityLock(directory):
             keystore.change_password(old, new, now=int(time.time()))
