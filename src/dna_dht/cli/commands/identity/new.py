@@ -55,7 +55,7 @@ def new(directory: Path, count: str, dialect_name: str, password_file: Path | No
     except OSError as error:
         raise Failure(
             f"made the identity, but cannot show its recovery words ({error.strerror or error}):"
-            f" run 'dna-dht identity export --words --data-dir {shlex.quote(str(directory))}'"
+            f' run "dna-dht identity export --words --data-dir {shlex.quote(str(directory))}"'
         ) from error
     click.echo(_ADVICE, err=True)
     click.echo(err=True)
