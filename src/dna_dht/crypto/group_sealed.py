@@ -130,6 +130,8 @@ def _ciphertext_size(container: bytes) -> int:
         raise DecodeError(f"group message: version and types {tuple(kind)} are not {_KIND}")
     if size < PAYLOAD_HEADER:
         raise DecodeError(f"group message: a ciphertext of {size} bytes is too short")
+    if size > PAYLOAD_HEADER + MAX_PLAINTEXT:
+        raise DecodeError(f"group message: a ciphertext of {size:,} bytes is too long")
     block_at: int = _CIPHERTEXT_AT + size + TAG_SIZE
     announced = block_at + _BLOCK.size + SIGNATURE_SIZE
     if len(container) < announced:

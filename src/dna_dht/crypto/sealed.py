@@ -77,6 +77,8 @@ class Sealed:
             raise DecodeError("sealed message: it has no recipient")
         if size < PAYLOAD_HEADER:
             raise DecodeError(f"sealed message: a ciphertext of {size} bytes is too short")
+        if size > PAYLOAD_HEADER + MAX_PLAINTEXT:
+            raise DecodeError(f"sealed message: a ciphertext of {size:,} bytes is too long")
         nonce_at = _HEADER.size + count * ENTRY_SIZE
         block_at = nonce_at + NONCE_SIZE + size + TAG_SIZE
         if len(container) < block_at + block_size:
