@@ -3,7 +3,9 @@
 import hashlib
 import itertools
 import json
+import logging
 import stat
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -100,6 +102,18 @@ def password_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes as if a package were not installed."""
+
+    def without(package: str) -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, package, None)
+
+    return without
+
+
+@pytest.fixture
 def tree(tmp_path: Path) -> Callable[[], Tree]:
     """What is on disk now: mode and content of everything below the directory of the test."""
 
@@ -115,11 +129,17 @@ def tree(tmp_path: Path) -> Callable[[], Tree]:
 
 
 @pytest.fixture
-def refused(run: Run, tree: Callable[[], Tree], caplog: pytest.LogCaptureFixture) -> Callable[..., str]:
+def refused(
+    run: Run, tree: Callable[[], Tree], caplog: pytest.LogCaptureFixture
+) -> Iterator[Callable[..., str]]:
     """Run a command that has to fail with the code given first, and return what it says: one sentence.
 
     Nothing may change on disk, nothing may come out, and no secret may be in what is said, logged or raised.
     """
+
+    library = logging.getLogger("dna_dht")  # a command may keep what it logs from others
+    library.addHandler(caplog.handler)
+    caplog.set_level(logging.DEBUG, "dna_dht")
 
     def refused(code: int, *arguments: object, stdin: bytes | None = None) -> str:
         before = tree()
@@ -134,7 +154,8 @@ def refused(run: Run, tree: Callable[[], Tree], caplog: pytest.LogCaptureFixture
             assert_no_secret(said)
         return result.stderr.removeprefix("dna-dht: ").removesuffix("\n")
 
-    return refused
+    yield refused
+    library.removeHandler(caplog.handler)
 
 
 def assert_no_secret(said: str) -> None:

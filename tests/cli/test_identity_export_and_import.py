@@ -211,6 +211,19 @@ def test_what_is_no_exported_node_identity(
     assert said.startswith(f"{exported} is {kind}, or damaged; an exported node identity is needed (")
 
 
+def test_moving_it_needs_packages(
+    refused: Refused, dna: Path, exported: Path, tmp_path: Path, without: Callable[[str], None]
+) -> None:
+    without("pqcrypto")
+    said = refused(Exit.STORAGE, "identity", "import", "--node", tmp_path / "bot", exported)
+    assert "pqcrypto" in said and said.endswith("run \"pip install 'dna-dht[deployed]'\"")
+    without("dilithium_py")
+    said = refused(
+        Exit.STORAGE, "identity", "export", "--node", "--data-dir", dna, "--output", tmp_path / "o"
+    )
+    assert "dilithium-py" in said and said.endswith("run \"pip install 'dna-dht[deployed]'\"")
+
+
 # Import
 
 
@@ -287,3 +300,15 @@ def test_import_of_files_of_another_kind(refused: Refused, tmp_path: Path, conte
     (tmp_path / "file").write_bytes(content)
     said = refused(Exit.USAGE, "identity", "import", tmp_path / "file", "--data-dir", tmp_path / "copy")
     assert said.startswith(f"{tmp_path / 'file'} is {kind}: name a data directory, or ")
+
+
+def test_a_damaged_directory_that_cannot_be_completed_here(
+    refused: Refused, reference: Callable[[str], Path], tmp_path: Path, without: Callable[[str], None]
+) -> None:
+    source = reference("A")
+    (source / "keys" / "identity.dsa").unlink()
+    without("dilithium_py")
+    said = refused(Exit.STORAGE, "identity", "import", source, "--data-dir", tmp_path / "copy")
+    assert said.startswith(
+        f"{source / 'keys' / 'identity.dsa'} is missing or damaged and cannot be made again: "
+    )

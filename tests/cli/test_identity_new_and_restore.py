@@ -2,13 +2,14 @@
 
 import json
 import stat
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import Result
 
+from dna_dht.cli.commands.identity import identity as identity_commands
 from dna_dht.cli.failures import Exit
 from dna_dht.crypto.identity import Identity, short_fingerprint
 from dna_dht.crypto.mnemonic import Mnemonic
@@ -266,16 +267,9 @@ def test_password_files_that_cannot_be_used(
 @pytest.mark.parametrize("package", ["pqcrypto", "kyber_py", "dilithium_py"])
 @pytest.mark.parametrize("command", ["new", "restore"])
 def test_the_deployed_dialect_needs_its_packages(
-    refused: Refused,
-    tmp_path: Path,
-    words: str,
-    command: str,
-    package: str,
-    monkeypatch: pytest.MonkeyPatch,
+    refused: Refused, tmp_path: Path, words: str, command: str, package: str, without: Callable[[str], None]
 ) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, package, None)
+    without(package)
     arguments = ("identity", command, "--dialect", "deployed", "--data-dir", tmp_path / "a")
     said = refused(Exit.STORAGE, *arguments, stdin=words.encode())
     assert package.replace("_", "-") in said
@@ -290,3 +284,34 @@ def test_a_directory_in_use_stays_as_it_is(
     with IdentityLock(tmp_path / "a"):
         said = refused(Exit.STORAGE, "identity", command, "--data-dir", tmp_path / "a", stdin=words.encode())
     assert said.startswith("another process (pid ")
+
+
+def test_without_a_home_the_directory_has_to_be_named(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    assert refused(Exit.USAGE, "identity", "show") == "you have no home directory: give --data-dir DIR"
+
+
+# The command line itself
+
+
+@pytest.mark.parametrize("name", sorted(identity_commands.commands))
+def test_every_command_has_help(run: Run, name: str) -> None:
+    result = run("identity", name, "--help")
+    assert result.exit_code == 0
+    assert f"Usage: dna-dht identity {name}" in result.stdout
+    assert "--data-dir DIR" in result.stdout
+
+
+def test_no_secret_is_taken_from_the_command_line() -> None:
+    texts = {
+        (name, parameter.name)
+        for name, command in identity_commands.commands.items()
+        for parameter in command.params
+        if not isinstance(parameter.type, click.Path | click.Choice | click.types.BoolParamType)
+    }
+    assert texts == {("export", "name")}

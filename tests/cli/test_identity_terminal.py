@@ -6,6 +6,7 @@ import select
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +70,7 @@ def terminal(*arguments: object, answers: Answers = (), stdout: int | None = Non
             while (at := screen.find(question.encode(), seen)) < 0:
                 screen += _more(ours, screen)
             seen = at + len(question.encode())
+            _wait_until_asleep(process.pid)
             os.write(ours, answer.encode("utf-8", "surrogateescape"))
         while more := _more(ours, screen, at_end=True):
             screen += more
@@ -78,6 +80,15 @@ def terminal(*arguments: object, answers: Answers = (), stdout: int | None = Non
         process.wait()
         os.close(ours)
     return Session(code, screen.decode(errors="replace").replace("\r\n", "\n"))
+
+
+def _wait_until_asleep(pid: int) -> None:
+    """Until the process waits for the answer: Ctrl-C an instant before only counts at the next key."""
+    status = Path(f"/proc/{pid}/stat")
+    deadline = time.monotonic() + _LIMIT
+    while status.read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def _more(descriptor: int, screen: bytes, *, at_end: bool = False) -> bytes:

@@ -129,6 +129,11 @@ class Keystore:
             )
         return mnemonic
 
+    def require_importable(self, password: str | None = None) -> None:
+        """Raise what :meth:`import_directory` raises for this directory as its source; changes nothing."""
+        with directory_held(self.directory):
+            _importable(self._places, password)
+
     def require_changeable(self, old: str | None) -> None:
         """Raise what :meth:`change_password` raises for *old*, before there is a new one; changes nothing."""
         with directory_held(self.directory):
@@ -174,13 +179,7 @@ class Keystore:
         """
         origin, places = DataDirectory(source), self._places
         with directory_held(source):
-            stored = examine(origin, password)
-        signing = stored.signing or _made_again(stored)
-        if signing is None:
-            raise CryptoError(
-                f"{origin.signing} is missing or damaged, and making it again needs the package dilithium-py:"
-                " run \"pip install 'dna-dht[deployed]'\""
-            )
+            stored, signing = _importable(origin, password)
         files = {
             places.signing: _protected(signing, password if stored.protected else None),
             places.encryption: stored.contents[origin.encryption],
@@ -281,10 +280,27 @@ def _protected(content: bytes, password: str | None) -> bytes:
     return envelope.protect(content, password) if password else content
 
 
+def _importable(origin: DataDirectory, password: str | None) -> tuple[StoredIdentity, bytes]:
+    """What is in *origin*, and its signing key file without password, made again if need be."""
+    stored = examine(origin, password)
+    if stored.signing is not None:
+        return stored, stored.signing
+    try:
+        return stored, _signing_file(stored.identity)
+    except CryptoError as error:
+        raise CryptoError(
+            f"{origin.signing} is missing or damaged and cannot be made again: {error}"
+        ) from None
+
+
 def _made_again(stored: StoredIdentity) -> bytes | None:
     """The signing key file of *stored*; None if it cannot be made here."""
     try:
-        return KeyFile.of_signing(stored.identity.signing, stored.identity.dialect).encode()
+        return _signing_file(stored.identity)
     except CryptoError as error:
         _log.warning("the signing key file is missing: %s", error)
         return None
+
+
+def _signing_file(identity: Identity) -> bytes:
+    return KeyFile.of_signing(identity.signing, identity.dialect).encode()

@@ -56,7 +56,7 @@ def _import_directory(source: Path, directory: Path, password_file: Path | None,
     refuse_existing(keystore)
     shared.warn_of_permissions(origin)
     password = shared.current_password(origin, password_file)
-    origin.read(password)  # what is wrong there is told before anything is made here
+    origin.require_importable(password)  # what is wrong there is told before anything is made here
     make_private_directory(directory)
     with IdentityLock(directory):
         identity = keystore.import_directory(source, password, now=int(time.time()))

@@ -30,13 +30,20 @@ class _DataDirectory(click.Path):
         return path
 
 
+def _default_directory() -> Path:
+    try:
+        return Path.home() / ".dna"
+    except RuntimeError:
+        raise Failure("you have no home directory: give --data-dir DIR", Exit.USAGE) from None
+
+
 data_dir_option = click.option(
     "--data-dir",
     "directory",
     type=_DataDirectory(),
     metavar="DIR",
     envvar="DNA_DHT_DATA_DIR",
-    default=lambda: Path.home() / ".dna",
+    default=_default_directory,
     show_default="~/.dna",
     help="Where the identity is kept. Also: $DNA_DHT_DATA_DIR.",
 )
