@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dna_dht.cli.commands.identity import shared
+from dna_dht.cli.commands.identity import permissions, shared
 from dna_dht.cli.failures import Exit, Failure
 from dna_dht.cli.options import json_option
 
@@ -53,7 +53,7 @@ def export(
         raise Failure(f"{output} exists: choose another --output, it is not overwritten", Exit.USAGE)
     keystore = Keystore(directory)
     with shared.reporting():
-        shared.warn_of_permissions(keystore)
+        permissions.warn_of(keystore)
         password = shared.current_password(keystore, password_file)
         kind, content = _content(keystore, password, node, words, name)
         if output is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dna_dht.cli.commands.identity import shared
+from dna_dht.cli.commands.identity import permissions, shared
 from dna_dht.cli.failures import Exit, Failure
 from dna_dht.cli.options import json_option
 
@@ -54,7 +54,7 @@ def _import_directory(source: Path, directory: Path, password_file: Path | None,
 
     keystore, origin = Keystore(directory), Keystore(source)
     refuse_existing(keystore)
-    shared.warn_of_permissions(origin)
+    permissions.warn_of(origin)
     password = shared.current_password(origin, password_file)
     origin.require_importable(password)  # what is wrong there is told before anything is made here
     make_private_directory(directory)

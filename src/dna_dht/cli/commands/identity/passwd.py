@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from dna_dht.cli import secret_input
-from dna_dht.cli.commands.identity import shared
+from dna_dht.cli.commands.identity import permissions, shared
 from dna_dht.cli.failures import Exit, Failure
 from dna_dht.cli.options import json_option
 
@@ -48,7 +48,7 @@ def passwd(
         if IdentityLock.status(directory).locked:
             with IdentityLock(directory):
                 pass  # refused, with the pid, before anything is asked
-        shared.warn_of_permissions(keystore)
+        permissions.warn_of(keystore)
         old = shared.current_password(keystore, password_file)
         keystore.require_changeable(old)  # refused before a new one is asked for and the lock makes its file
         new = None if remove else _new(new_file)

@@ -1,4 +1,4 @@
-"""What the identity commands have in common: options, errors, warnings, and how an identity is shown."""
+"""What the identity commands have in common: options, errors, and how an identity is shown."""
 
 import contextlib
 import logging
@@ -61,9 +61,6 @@ dialect_option = click.option(
     show_default=True,
     help="deployed: exchange messages with users of release 0.6.27.",
 )
-fix_permissions_option = click.option(
-    "--fix-permissions", is_flag=True, help="Take other users' permissions on secret files away."
-)
 
 
 class _Echo(logging.Handler):
@@ -120,28 +117,6 @@ def new_password(file: Path | None) -> str | None:
     return secret_input.ask_new_password() if secret_input.at_terminal() else None
 
 
-def look_at_permissions(keystore: "Keystore", fix: bool) -> None:
-    """Mend open permissions if *fix*, or if the user at the terminal agrees; else warn of them."""
-    exposed = keystore.exposed()
-    if not exposed:
-        return
-    if not fix:
-        if not secret_input.at_terminal():
-            _warn_of(exposed, "--fix-permissions mends that")
-            return
-        names = ", ".join(map(str, exposed))
-        fix = click.confirm(f"Other users may access secrets ({names}). Make them private?", err=True)
-    if fix:
-        for path in keystore.make_private():
-            click.echo(f"dna-dht: made {path} private", err=True)
-
-
-def warn_of_permissions(keystore: "Keystore") -> None:
-    """Warn of open permissions in a command that does not mend them."""
-    if keystore.holds_identity() and (exposed := keystore.exposed()):
-        _warn_of(exposed, "'dna-dht identity show --fix-permissions' mends that")
-
-
 def identity_fields(identity: "Identity", keystore: "Keystore") -> dict[str, Any]:
     """An identity as JSON fields, without secrets."""
     from dna_dht.crypto.identity import short_fingerprint
@@ -166,8 +141,3 @@ def show_identity(fields: dict[str, Any]) -> None:
     click.echo(f"dialect      {fields['dialect']}")
     click.echo(f"password     {'yes' if fields['protected'] else 'no'}")
     click.echo(f"directory    {fields['data_dir']}")
-
-
-def _warn_of(exposed: tuple[Path, ...], advice: str) -> None:
-    names = ", ".join(map(str, exposed))
-    click.echo(f"dna-dht: other users may access secrets ({names}): {advice}", err=True)

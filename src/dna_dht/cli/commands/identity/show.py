@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from dna_dht.cli.commands.identity import shared
+from dna_dht.cli.commands.identity import permissions, shared
 from dna_dht.cli.options import json_option
 
 
 @click.command(short_help="Show an identity, without secrets.")
 @shared.data_dir_option
 @shared.password_file_option
-@shared.fix_permissions_option
+@permissions.option
 @json_option
 def show(directory: Path, password_file: Path | None, fix_permissions: bool, as_json: bool) -> None:
     """Show the identity in a data directory: fingerprint, DHT key, dialect. Also while it is in use.
@@ -24,7 +24,7 @@ def show(directory: Path, password_file: Path | None, fix_permissions: bool, as_
     keystore = Keystore(directory)
     with shared.reporting():
         identity = keystore.read(shared.current_password(keystore, password_file))
-        shared.look_at_permissions(keystore, fix_permissions)
+        permissions.look_at(keystore, fix_permissions)
         fields = shared.identity_fields(identity, keystore)
         exposed = [str(path) for path in keystore.exposed()]
     if as_json:
