@@ -15,6 +15,7 @@ CASES = [
     (errors.IdentityLockedError("held by process 7", pid=7), Exit.STORAGE),
     (errors.CryptoError("not valid"), Exit.SIGNATURE),
     (errors.SignatureError("forged"), Exit.SIGNATURE),
+    (errors.MissingPackageError("needs the package"), Exit.STORAGE),
     (errors.DecryptionError("for another key"), Exit.STORAGE),
     (errors.PasswordRequiredError("give a password"), Exit.STORAGE),
     (errors.WrongPasswordError("wrong password"), Exit.STORAGE),

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
 from dna_dht.cli.failures import Exit
+from dna_dht.keystore.identity_lock import IdentityLock
 from dna_dht.keystore.keystore import Keystore
 
 Run = Callable[..., Result]
@@ -109,3 +111,24 @@ def test_removing_a_password_that_is_not_there(run: Run, dna: Path, tree: Callab
     done = run("identity", "passwd", "--data-dir", dna, "--remove")
     assert (done.exit_code, done.stderr) == (Exit.OK, "the identity has no password now\n")
     assert Keystore(dna).read() == identity
+
+
+def test_nobody_else_uses_the_identity_meanwhile(
+    run: Run, dna: Path, tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+    for name in ("create", "change_password", "import_directory"):
+        original = getattr(Keystore, name)
+
+        def watched(keystore: Keystore, *arguments: Any, original: Any = original, **options: Any) -> Any:
+            held.append(IdentityLock.status(keystore.directory).locked)
+            return original(keystore, *arguments, **options)
+
+        monkeypatch.setattr(Keystore, name, watched)
+    run("identity", "passwd", "--remove", "--data-dir", dna)
+    run("identity", "import", dna, "--data-dir", tmp_path / "copy")
+    run("identity", "restore", "--data-dir", tmp_path / "restored", stdin=words.encode())
+    run("identity", "new", "--data-dir", tmp_path / "new")
+
+    assert held == [True] * 4
+    assert not IdentityLock.status(dna).locked
