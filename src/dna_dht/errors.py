@@ -11,7 +11,8 @@ DhtError
 │   ├── DecryptionError         not for this key, or changed on the way
 │   │   ├── PasswordRequiredError   the identity has a password and none was given
 │   │   └── WrongPasswordError      the password given is not the one of the identity
-│   └── SignatureError          a signature that does not verify, or another signer than expected
+│   ├── SignatureError          a signature that does not verify, or another signer than expected
+│   └── MissingPackageError     an optional package is needed; the message says what to install
 ├── MnemonicError               recovery words that are mistyped, missing or in the wrong order
 ├── StorageError                a local file or the database cannot be read or written
 │   └── IdentityLockedError     another process uses the identity of this data directory
@@ -71,6 +72,10 @@ class WrongPasswordError(DecryptionError):
 
 class SignatureError(CryptoError):
     """A signature does not verify, or the signer is not the one expected: treat the data as forged."""
+
+
+class MissingPackageError(CryptoError):
+    """What was asked for needs an optional package; the message says what to install."""
 
 
 class MnemonicError(DhtError):

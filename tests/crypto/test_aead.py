@@ -43,9 +43,27 @@ def test_a_key_wrapped_under_another_key_is_none() -> None:
     assert aead.unwrap(OTHER, aead.wrap(KEY, KEY)) is None
 
 
-@pytest.mark.parametrize("length", [0, 8, 16, 24, 32, 39, 41])
+@pytest.mark.parametrize("length", [*range(40), 41, 48, 1000])
 def test_a_wrapped_key_of_another_length_is_none(length: int) -> None:
     assert aead.unwrap(KEY, bytes(length)) is None
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_wrapping_key_of_another_length_is_misuse(length: int) -> None:
+    with pytest.raises(ValueError):
+        aead.wrap(bytes(length), KEY)
+    with pytest.raises(ValueError):
+        aead.unwrap(bytes(length), bytes(40))
+
+
+@pytest.mark.parametrize("length", [0, 16, 24, 31, 33])
+def test_a_key_of_another_cipher_is_misuse(length: int) -> None:
+    """AES-128 and AES-192 would do as they are told."""
+    encrypted = aead.encrypt(KEY, b"words")
+    with pytest.raises(ValueError, match=f"32 bytes, got {length}"):
+        aead.encrypt(bytes(length), b"words")
+    with pytest.raises(ValueError, match=f"32 bytes, got {length}"):
+        aead.decrypt(bytes(length), encrypted)
 
 
 def test_case_16_of_the_specification_of_gcm() -> None:
@@ -99,7 +117,10 @@ def test_another_key_or_header_is_noticed(key: bytes, associated: bytes) -> None
     assert caught.value.__suppress_context__
 
 
-@pytest.mark.parametrize("cut", [Encrypted(b"", b"", b""), Encrypted(bytes(7), b"", bytes(16))])
+@pytest.mark.parametrize(
+    "cut",
+    [Encrypted(b"", b"", b""), Encrypted(bytes(7), b"", bytes(16)), Encrypted(bytes(12), bytes(16), b"")],
+)
 def test_parts_of_impossible_sizes_are_refused(cut: Encrypted) -> None:
     with pytest.raises(DecryptionError):
         aead.decrypt(KEY, cut)

@@ -213,10 +213,16 @@ def test_another_signer_is_refused() -> None:
         open_group_sealed(CONTAINER, KEY, EVE.public.signing_key)
 
 
-@pytest.mark.parametrize("key", [bytes(32), KEY[:31] + b"\0", KEY[:16], b""], ids=len)
+@pytest.mark.parametrize("key", [bytes(32), KEY[:31] + b"\0"], ids=["zeros", "last byte"])
 def test_another_group_key_is_refused(key: bytes) -> None:
     with pytest.raises(DecryptionError):
         open_group_sealed(CONTAINER, key, SIGNING_KEY)
+
+
+@pytest.mark.parametrize("length", [0, 16, 24, 31, 33])
+def test_a_group_key_of_another_length_is_misuse(length: int) -> None:
+    with pytest.raises(ValueError, match=f"32 bytes, got {length}"):
+        open_group_sealed(CONTAINER, bytes(length), SIGNING_KEY)
 
 
 def test_the_signature_is_verified_before_anything_is_decrypted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,11 +245,21 @@ def test_sealing_refuses_a_group_id_that_is_no_uuid(group: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "key_version", "timestamp"),
-    [(bytes(31), 0, 0), (bytes(33), 0, 0), (KEY, -1, 0), (KEY, 2**32, 0), (KEY, 0, -1), (KEY, 0, 2**64)],
+    ("key", "key_version", "timestamp", "sentence"),
+    [
+        (bytes(31), 0, 0, "32 bytes"),
+        (bytes(33), 0, 0, "32 bytes"),
+        (KEY, -1, 0, "version 32 bits"),
+        (KEY, 2**32, 0, "version 32 bits"),
+        (KEY, 0, -1, "time -1 is not within"),
+        (KEY, 0, 2**64, f"time {2**64} is not within"),
+    ],
+    ids=range(6),
 )
-def test_sealing_refuses_arguments_out_of_range(key: bytes, key_version: int, timestamp: int) -> None:
-    with pytest.raises(ValueError, match="32 bytes, its version 32 bits and a time 64") as caught:
+def test_sealing_refuses_arguments_out_of_range(
+    key: bytes, key_version: int, timestamp: int, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence) as caught:
         seal_for_group(b"", ALICE, GROUP, key, key_version, timestamp=timestamp)
     assert repr(key) not in str(caught.value)
 

@@ -120,11 +120,43 @@ def test_what_is_no_expanded_key_is_refused_and_not_shown(secret_key: bytes) -> 
     assert "ZZZZ" not in shown and A.secret_key.hex()[:16] not in shown
 
 
-@pytest.mark.parametrize("filler", [b"\x00", b"\xff"])
-def test_a_damaged_secret_half_gives_wrong_secrets_and_no_error(filler: bytes) -> None:
-    key = KyberKey(filler * 1536 + A.secret_key[1536:])
+@pytest.mark.parametrize("place", [0, 5, 383, 384, 767, 1000, 1200, 1535])
+def test_a_changed_bit_of_the_secret_part_is_noticed(place: int) -> None:
+    damaged = bytearray(A.secret_key)
+    damaged[place] ^= 1
 
-    assert key.decapsulate(CIPHERTEXT).hex() != SEALED["mlkem_shared_secret"]
+    with pytest.raises(ValueError, match="secret part of the expanded Kyber1024 key is damaged"):
+        KyberKey(bytes(damaged))
+
+
+@pytest.mark.parametrize("filler", [b"\x00", b"\xff"])
+def test_a_secret_part_of_something_else_is_noticed(filler: bytes) -> None:
+    with pytest.raises(ValueError, match="secret part of the expanded Kyber1024 key is damaged"):
+        KyberKey(filler * 1536 + A.secret_key[1536:])
+
+
+def test_a_public_key_out_of_range_is_refused_though_its_hash_fits() -> None:
+    public_key = b"\xff" * 1568
+    hashed = hashlib.sha3_256(public_key).digest()
+
+    with pytest.raises(ValueError, match="is damaged"):
+        KyberKey(A.secret_key[:1536] + public_key + hashed + bytes(32))
+
+
+def test_a_library_that_draws_in_another_order_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kyber_py.kyber.kyber import Kyber
+
+    keygen = Kyber.keygen
+
+    def swapped(self: Any) -> Any:
+        draws = [self.random_bytes(32), self.random_bytes(32)]
+        self.random_bytes = lambda count: draws.pop()
+        return keygen(self)
+
+    monkeypatch.setattr(Kyber, "keygen", swapped)
+
+    with pytest.raises(CryptoError, match="kyber-py makes other keys"):
+        KyberKey.from_encryption_seed(bytes(range(32)))
 
 
 @pytest.mark.parametrize("length", [0, 31, 33, 64])

@@ -284,10 +284,23 @@ def test_an_unknown_sender_is_not_verified() -> None:
         assert (opened.plaintext, opened.sender, opened.verified) == (WORDS, ALICE.fingerprint, False)
 
 
-def test_the_signature_of_an_unknown_sender_can_be_verified_later() -> None:
-    opened = open_sealed(SEALED_WORDS, BOB)
+def test_a_forgery_is_noticed_when_the_key_is_found_later() -> None:
+    opened = open_sealed(flipped(SEALED_WORDS, -1), BOB)
 
-    assert verify(ALICE.public.signing_key, opened.signature, opened.plaintext)
+    assert not opened.verified
+    with pytest.raises(SignatureError, match="forged"):
+        opened.verified_with(ALICE.public.signing_key)
+
+
+def test_find_key_is_not_asked_for_what_is_known_or_refused() -> None:
+    own = seal(WORDS, BOB, [BOB.public], timestamp=NOW)
+    asked: list[str] = []
+
+    assert open_sealed(SEALED_WORDS, BOB, sender=ALICE.public, find_key=asked.append).verified  # type: ignore[arg-type]
+    assert open_sealed(own, BOB, find_key=asked.append).verified  # type: ignore[arg-type]
+    with pytest.raises(SignatureError):
+        open_sealed(SEALED_WORDS, BOB, sender=CAROL.public, find_key=asked.append)  # type: ignore[arg-type]
+    assert asked == []
 
 
 def test_find_key_is_asked_for_the_claimed_fingerprint_once() -> None:
@@ -309,7 +322,7 @@ def test_our_own_key_is_always_known() -> None:
 
 def test_another_than_the_expected_sender_is_refused() -> None:
     for find_key in (None, keys_of(ALICE)):
-        with pytest.raises(SignatureError, match="somebody else than the expected sender"):
+        with pytest.raises(SignatureError, match="signed by somebody else than the expected sender"):
             open_sealed(SEALED_WORDS, BOB, sender=CAROL.public, find_key=find_key)
 
 

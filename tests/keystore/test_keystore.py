@@ -555,6 +555,29 @@ def test_a_damaged_encryption_key_is_refused_and_nothing_changed(
         made.load(now=LATER)
 
 
+@pytest.mark.parametrize("place", [0, 5, 700, 1535])
+def test_a_bit_of_the_expanded_secret_that_no_hash_covers_is_noticed(home: Path, place: int) -> None:
+    Keystore(home).create(Mnemonic(WORDS["A"]), dialect=Dialect.DEPLOYED, now=NOW)
+    path = home / "keys" / "identity.kem"
+    damaged = bytearray(path.read_bytes())
+    damaged[276 + 1568 + place] ^= 1
+    path.write_bytes(damaged)
+    before = contents(home)
+
+    with pytest.raises(DecodeError, match=r"identity\.kem: the secret key .* is damaged .*restore it"):
+        Keystore(home).load(now=LATER)
+    with pytest.raises(DecodeError):
+        Keystore(home / "copy").import_directory(home, now=LATER)
+    assert contents(home) == before
+
+
+def test_a_time_that_is_not_whole_is_refused_before_anything_is_written(home: Path) -> None:
+    keystore = Keystore(home)
+    with pytest.raises(TypeError):
+        keystore.create(Mnemonic(WORDS["A"]), now=NOW + 0.5)  # type: ignore[arg-type]
+    assert contents(home) == {}
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_damaged_protected_key_reads_as_a_wrong_password(home: Path) -> None:
     keystore = Keystore(home)

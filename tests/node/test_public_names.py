@@ -26,6 +26,7 @@ NAMES = [
     "LockStatus",
     "Lookup",
     "MAINNET",
+    "MissingPackageError",
     "Mnemonic",
     "MnemonicError",
     "NetworkError",

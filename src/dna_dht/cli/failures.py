@@ -11,6 +11,7 @@ from dna_dht.errors import (
     CryptoError,
     DecryptionError,
     DhtError,
+    MissingPackageError,
     MnemonicError,
     NetworkError,
     OperationTimeoutError,
@@ -52,7 +53,7 @@ def failure_of(error: DhtError) -> Failure:
         )
     if isinstance(error, NetworkError):
         return Failure(str(error), Exit.NO_ANSWER)
-    if isinstance(error, StorageError | DecryptionError):
+    if isinstance(error, StorageError | DecryptionError | MissingPackageError):
         return Failure(str(error), Exit.STORAGE)
     if isinstance(error, CryptoError):
         return Failure(str(error), Exit.SIGNATURE)

@@ -28,17 +28,27 @@ class Encrypted:
 
 
 def encrypt(key: bytes, plaintext: bytes, associated: bytes = b"") -> Encrypted:
-    """Encrypt under a 32-byte *key* with a random nonce; *associated* is authenticated, not encrypted."""
+    """Encrypt under a 32-byte *key* with a random nonce; *associated* is authenticated, not encrypted.
+
+    Raises ValueError for a key of another size.
+    """
+    _check(key)
     nonce = secrets.token_bytes(NONCE_SIZE)
     sealed = AESGCM(key).encrypt(nonce, plaintext, associated)
     return Encrypted(nonce, sealed[:-TAG_SIZE], sealed[-TAG_SIZE:])
 
 
 def decrypt(key: bytes, encrypted: Encrypted, associated: bytes = b"") -> bytes:
-    """The plaintext; DecryptionError if key, *associated* or any byte of *encrypted* is not the original."""
+    """The plaintext; DecryptionError if key, *associated* or any byte of *encrypted* is not the original.
+
+    Raises ValueError for a *key* that has not 32 bytes.
+    """
+    _check(key)
+    if len(encrypted.nonce) != NONCE_SIZE or len(encrypted.tag) != TAG_SIZE:
+        raise DecryptionError("the nonce or the tag is cut off")
     try:
         return AESGCM(key).decrypt(encrypted.nonce, encrypted.ciphertext + encrypted.tag, associated)
-    except (InvalidTag, ValueError):
+    except InvalidTag:
         raise DecryptionError("the data was changed, or it was encrypted under another key") from None
 
 
@@ -48,8 +58,13 @@ def wrap(wrapping_key: bytes, key: bytes) -> bytes:
 
 
 def unwrap(wrapping_key: bytes, wrapped: bytes) -> bytes | None:
-    """The key in *wrapped* (40 bytes), or None: it was not wrapped under this key."""
+    """The key in *wrapped* (40 bytes), or None: it was not wrapped under this key (32 bytes)."""
     try:
         return aes_key_unwrap(wrapping_key, wrapped)
-    except (InvalidUnwrap, ValueError):
+    except InvalidUnwrap:
         return None
+
+
+def _check(key: bytes) -> None:
+    if len(key) != KEY_SIZE:  # 16 bytes would silently be another cipher
+        raise ValueError(f"an AES-256 key has {KEY_SIZE} bytes, got {len(key)}")

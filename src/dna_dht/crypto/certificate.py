@@ -1,5 +1,6 @@
 """The certificate of a node: a key, a name and two dates, unsigned. Source: spec 03, section 9.1."""
 
+import operator
 from typing import Self
 
 import msgspec
@@ -30,7 +31,8 @@ class Certificate(msgspec.Struct, frozen=True, rename={"public_key": "pubkey"}):
 
     @classmethod
     def of_node(cls, public_key: bytes, now: int) -> Self:
-        """The certificate a node writes for itself at *now*, Unix seconds."""
+        """The certificate a node writes for itself at *now*, Unix seconds; TypeError unless it is whole."""
+        now = operator.index(now)
         return cls(public_key, "dht_node", "self-signed", now, now + LIFETIME)
 
     @classmethod

@@ -3,14 +3,14 @@
 import importlib
 from types import ModuleType
 
-from dna_dht.errors import CryptoError
+from dna_dht.errors import MissingPackageError
 
 
 def extra(module: str, package: str) -> ModuleType:
-    """The *module* of an optional *package*; CryptoError, which says what to install, if it is missing."""
+    """The *module* of an optional *package*; MissingPackageError, which says what to install, without it."""
     try:
         return importlib.import_module(module)
-    except ImportError:
-        raise CryptoError(
+    except ModuleNotFoundError:
+        raise MissingPackageError(
             f"keys of release 0.6.27 need the package {package}: run \"pip install 'dna-dht[deployed]'\""
         ) from None

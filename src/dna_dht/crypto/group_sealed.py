@@ -14,10 +14,14 @@ Offset  Bytes   Field (all integers big-endian)
 ..      4630    23 (u8) || 4627 (u16) || signature
 ======  ======  ============================================================================
 
+Nothing in what is signed tells it from other things a user signs, so a member who gets another to sign bytes
+of its choice, by sealing them in a letter, has a message of that one: never sign bytes that others chose.
+
 The header, bytes 0 to 11, is authenticated by nothing; all it says is checked against the rest. Release
 0.6.27 defines the format and sends none.
 """
 
+import operator
 import re
 import struct
 from dataclasses import dataclass, field
@@ -63,12 +67,14 @@ def seal_for_group(
         key_version: 0 to 2**32 - 1.
         timestamp: now, Unix seconds, 0 to 2**64 - 1.
 
-    Raises ValueError for arguments out of range.
+    Raises ValueError for arguments out of range, TypeError for a version or time that is not whole.
     """
     if _UUID.fullmatch(group) is None:
         raise ValueError(f"{group!r:.60} is no UUID in lower case")
-    if len(key) != KEY_SIZE or not 0 <= key_version < 2**32 or not 0 <= timestamp < 2**64:
-        raise ValueError("a group key has 32 bytes, its version 32 bits and a time 64")
+    if len(key) != KEY_SIZE or not 0 <= operator.index(key_version) < 2**32:
+        raise ValueError("a group key has 32 bytes, and its version 32 bits")
+    if not 0 <= operator.index(timestamp) < 2**64:
+        raise ValueError(f"the time {timestamp} is not within 0 and 2**64 - 1")
     if len(plaintext) > MAX_PLAINTEXT:
         raise ValueError(f"a message has at most {MAX_PLAINTEXT:,} bytes, got {len(plaintext):,}")
     encrypted = aead.encrypt(key, bytes.fromhex(sender.fingerprint) + _TIME.pack(timestamp) + plaintext)
@@ -98,6 +104,8 @@ def open_group_sealed(container: bytes, key: bytes, signing_key: bytes) -> Group
         DecodeError: it is no such container, or is cut off. What follows it is ignored.
         SignatureError: somebody else signed it, or claims another's fingerprint, or a byte was changed.
         DecryptionError: *key* is not the key of the group.
+        ValueError: *key* has not 32 bytes.
+        ValueError: *key* has not 32 bytes.
     """
     group, key_version = group_of(container)
     size = _ciphertext_size(container)

@@ -1,7 +1,7 @@
 """Identity: the keys of a user; PublicIdentity: what others know of them. Source: spec 03, section 2.2."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from dna_dht.crypto import derive, hashes, kem, mldsa, mlkem
@@ -34,19 +34,19 @@ class PublicIdentity:
 
     signing_key: bytes
     encryption_key: bytes
+    fingerprint: str = field(init=False, compare=False)
+    """SHA3-512 of the signing key, 128 hex digits: the name of the user."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "signing_key", bytes(self.signing_key))
+        object.__setattr__(self, "encryption_key", bytes(self.encryption_key))
         if len(self.signing_key) != mldsa.PUBLIC_KEY_SIZE:
             raise ValueError(f"a signing key has {mldsa.PUBLIC_KEY_SIZE} bytes, got {len(self.signing_key)}")
         if len(self.encryption_key) != mlkem.PUBLIC_KEY_SIZE:
             raise ValueError(
                 f"an encryption key has {mlkem.PUBLIC_KEY_SIZE} bytes, got {len(self.encryption_key)}"
             )
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA3-512 of the signing key, 128 hex digits: the name of the user."""
-        return hashes.fingerprint(self.signing_key)
+        object.__setattr__(self, "fingerprint", hashes.fingerprint(self.signing_key))
 
     def __repr__(self) -> str:
         return f"<PublicIdentity {short_fingerprint(self.fingerprint)}>"

@@ -4,6 +4,8 @@ No byte on the wire tells the dialects apart, so a sender writes the secret of i
 tries its own first, then the other: one decapsulation gives both.
 """
 
+from typing import assert_never
+
 from dna_dht.crypto import mlkem
 from dna_dht.crypto.kyber import KyberKey, bridge
 from dna_dht.crypto.mlkem import MlKemKey
@@ -18,9 +20,13 @@ def encryption_key(encryption_seed: bytes, dialect: Dialect) -> EncryptionKey:
 
     Raises CryptoError in DEPLOYED if the extra ``deployed`` is not installed.
     """
-    if dialect is Dialect.DEPLOYED:
-        return KyberKey.from_encryption_seed(encryption_seed)
-    return MlKemKey.from_encryption_seed(encryption_seed)
+    match dialect:
+        case Dialect.DOCUMENTED:
+            return MlKemKey.from_encryption_seed(encryption_seed)
+        case Dialect.DEPLOYED:
+            return KyberKey.from_encryption_seed(encryption_seed)
+        case _:
+            assert_never(dialect)
 
 
 def dialect_of(key: EncryptionKey) -> Dialect:
@@ -34,7 +40,13 @@ def encapsulate(public_key: bytes, dialect: Dialect) -> tuple[bytes, bytes]:
     Needs no extra in either dialect. Raises CryptoError if *public_key* is no key.
     """
     secret, ciphertext = mlkem.encapsulate(public_key)
-    return (bridge(secret, ciphertext) if dialect is Dialect.DEPLOYED else secret), ciphertext
+    match dialect:
+        case Dialect.DOCUMENTED:
+            return secret, ciphertext
+        case Dialect.DEPLOYED:
+            return bridge(secret, ciphertext), ciphertext
+        case _:
+            assert_never(dialect)
 
 
 def shared_secrets(key: EncryptionKey, ciphertext: bytes) -> tuple[bytes, bytes]:

@@ -12,9 +12,11 @@ import secrets
 from typing import Self
 
 from dna_dht.crypto.extras import extra
-from dna_dht.crypto.mlkem import CIPHERTEXT_SIZE
+from dna_dht.crypto.mlkem import CIPHERTEXT_SIZE, encapsulate
+from dna_dht.errors import CryptoError
 
 SECRET_KEY_SIZE = 3168  # bytes: s (1536) || public key || SHA3-256(public key) || z; spec 03, section 4.1
+_RHO_SIZE = 32  # bytes at the end of a public key; spec 03, section 4.1
 _PUBLIC_IN_SECRET = slice(1536, 3104)
 _HASH_IN_SECRET = slice(3104, 3136)
 
@@ -28,8 +30,8 @@ class KyberKey:
         """The key of 3168 expanded bytes.
 
         Raises:
-            ValueError: another length, or the public key in it does not match the hash beside it.
-            CryptoError: the package ``pqcrypto`` is not installed.
+            ValueError: another length, or a part of it does not belong to the others.
+            MissingPackageError: the package ``pqcrypto`` is not installed.
         """
         if not is_expanded_key(secret_key):
             raise ValueError(
@@ -37,20 +39,28 @@ class KyberKey:
             )
         self._secret = bytes(secret_key)
         self._key = extra("pqcrypto.kem.ml_kem_1024", "pqcrypto").SecretKey(self._secret)
+        if not self._opens_what_is_made_for_it():
+            raise ValueError("the secret part of the expanded Kyber1024 key is damaged")
 
     @classmethod
     def from_encryption_seed(cls, encryption_seed: bytes) -> Self:
         """The round-3 key of a user from its 32-byte *encryption_seed*: d = seed, z = SHA3-256(seed).
 
-        Takes about 5 ms of pure Python, not in constant time. Raises CryptoError without ``kyber-py``.
+        Takes about 5 ms of pure Python, not in constant time. Raises MissingPackageError without
+        ``kyber-py``, CryptoError if the one installed makes other keys.
         """
         if len(encryption_seed) != 32:
             raise ValueError(f"an encryption seed has 32 bytes, got {len(encryption_seed)}")
-        draws = iter((bytes(encryption_seed), hashlib.sha3_256(encryption_seed).digest()))
+        rejection = hashlib.sha3_256(encryption_seed).digest()
+        draws = iter((bytes(encryption_seed), rejection))
         parameters = extra("kyber_py.kyber.default_parameters", "kyber-py").DEFAULT_PARAMETERS
         kyber = extra("kyber_py.kyber.kyber", "kyber-py").Kyber(parameters["kyber_1024"])
         kyber.random_bytes = lambda count: next(draws)
-        return cls(kyber.keygen()[1])
+        public_key, secret_key = kyber.keygen()
+        rho = hashlib.sha3_512(encryption_seed).digest()[:_RHO_SIZE]
+        if not public_key.endswith(rho) or not secret_key.endswith(rejection):  # drawn in another order
+            raise CryptoError("the package kyber-py makes other keys than expected: install another version")
+        return cls(secret_key)
 
     @property
     def secret_key(self) -> bytes:
@@ -70,8 +80,16 @@ class KyberKey:
         """
         if len(ciphertext) != CIPHERTEXT_SIZE:
             raise ValueError(f"a ciphertext has {CIPHERTEXT_SIZE} bytes, got {len(ciphertext)}")
-        secret: bytes = self._key.decaps(ciphertext)
+        secret: bytes = self._key.decaps(bytes(ciphertext))
         return secret
+
+    def _opens_what_is_made_for_it(self) -> bool:
+        """Whether one encapsulation comes back; no hash in the key covers its secret part (0.2 ms)."""
+        try:
+            secret, ciphertext = encapsulate(self.public_key)
+        except CryptoError:
+            return False
+        return secrets.compare_digest(self.decapsulate(ciphertext), secret)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, KyberKey):

@@ -1,20 +1,25 @@
-"""Sealing: only the recipients can read it, and they see who sealed it. Source: spec 03, section 6.
+"""Sealing: only the recipients can read it, and they see who signed it. Source: spec 03, section 6.
 
 What is protected how, which the format decides and no reader can mend:
 
-* the signature covers the plaintext alone. Whoever can open a message may seal the same plaintext, with the
-  signature of its author, for other recipients and with another time;
-* the time and the author's fingerprint are encrypted and cannot be changed by outsiders;
+* the signature covers the plaintext alone and nothing that says what it is for. Whoever has these bytes with
+  their signature, from another message or from anything else the author signed, can seal them for anybody,
+  with any time. So give plaintexts a type of their own, and never sign or seal bytes that others chose;
+* the signature is not encrypted: whoever guesses the whole plaintext can confirm the guess and its author;
+* the time, the author's fingerprint and the number of recipients cannot be changed by outsiders; a recipient
+  can change them, for it has the key of the message;
 * a changed entry of *another* recipient goes unnoticed by us.
 """
 
+import operator
 import secrets
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from dna_dht.crypto import aead, hashes, kem
-from dna_dht.crypto.identity import Identity, PublicIdentity
+from dna_dht.crypto.identity import Identity, PublicIdentity, is_fingerprint
 from dna_dht.crypto.mldsa import verify
 from dna_dht.crypto.sealed import MAX_PLAINTEXT, MAX_RECIPIENTS, PAYLOAD_HEADER, Entry, Sealed, header_of
 from dna_dht.errors import CryptoError, DecryptionError, SignatureError
@@ -30,7 +35,7 @@ class Opened:
     Attributes:
         plaintext: what the sender wrote.
         sender: fingerprint of the signer, 128 hex digits; a mere claim unless *verified*.
-        verified: the sender's key was known and the signature over the plaintext is genuine.
+        verified: the sender's key was known, and it signed exactly this plaintext, for some purpose.
         timestamp: when it was sealed, Unix seconds, as whoever sealed it says.
         recipient: which of the *recipients* entries we opened, from 0.
         signature: the sender's, 4627 bytes, to verify later if the key was not known.
@@ -47,6 +52,23 @@ class Opened:
     def age(self, now: float) -> float:
         """Seconds since it was sealed, at *now*, Unix seconds; negative if its time is in the future."""
         return now - self.timestamp
+
+    def is_fresh(self, now: float, within: float) -> bool:
+        """Whether it says that it was sealed *within* so many seconds of *now*, before or after."""
+        return abs(self.age(now)) <= within
+
+    def verified_with(self, signing_key: bytes) -> Self:
+        """The same, verified, when the sender's key (2592 bytes) was found later.
+
+        Raises SignatureError if it has another fingerprint, or did not sign the plaintext: drop the message.
+        """
+        if hashes.fingerprint(signing_key) != self.sender:
+            raise SignatureError(
+                "the key found for the sender has another fingerprint: do not trust the message"
+            )
+        if not verify(signing_key, self.signature, self.plaintext):
+            raise SignatureError("the signature of the sealed message is forged: do not trust it")
+        return replace(self, verified=True)
 
 
 def seal(
@@ -71,14 +93,14 @@ def seal(
         6,358 bytes more than the plaintext for one recipient, 1,608 more for each further one.
 
     Raises:
-        ValueError: an argument is out of its range; nothing was computed.
+        ValueError, TypeError: an argument is out of its range, a time is not whole; nothing was computed.
         CryptoError: the encryption key of a recipient is damaged; the message says of which.
     """
     if not 1 <= len(recipients) <= MAX_RECIPIENTS:
         raise ValueError(f"a message is sealed for 1 to {MAX_RECIPIENTS} recipients, not {len(recipients):,}")
     if len(plaintext) > MAX_PLAINTEXT:
         raise ValueError(f"a message has at most {MAX_PLAINTEXT:,} bytes, got {len(plaintext):,}")
-    if not 0 <= timestamp < 2**64:
+    if not 0 <= operator.index(timestamp) < 2**64:
         raise ValueError(f"the time {timestamp} is not within 0 and 2**64 - 1")
     signature = sender.signing.sign(plaintext)
     payload = bytes.fromhex(sender.fingerprint) + _TIME.pack(timestamp) + plaintext
@@ -93,46 +115,59 @@ def open_sealed(
     container: bytes,
     recipient: Identity,
     *,
-    sender: PublicIdentity | None = None,
+    sender: PublicIdentity | str | None = None,
     find_key: Callable[[str], bytes | None] | None = None,
 ) -> Opened:
     """Open a *container* of either dialect and verify who sealed it.
 
     Args:
-        sender: the only one it may come from. Without, the claimed fingerprint is looked up.
-        find_key: gives the signing key (2592 bytes) of a fingerprint, or None if it is not known. Our own key
-            is always known.
+        sender: the only one it may come from, or the fingerprint of that one. None: anybody.
+        find_key: gives the signing key (2592 bytes) of a fingerprint, or None if it is not known; what it
+            raises passes through. Our own key is always known.
 
     Returns:
-        The plaintext; ``verified`` is False if the sender's key is not known: anybody may have sealed it.
+        The plaintext; ``verified`` is False if the sender's key is not known: anybody may have sealed it. See
+        :meth:`Opened.verified_with`.
 
     Raises:
+        ValueError: *sender* is a text and no fingerprint.
         DecodeError: it is no container, or is cut off.
         DecryptionError: it is not sealed for *recipient*, or was changed.
         SignatureError: the signature is forged, or the sender is not the one expected: drop it.
     """
-    sealed = Sealed.decode(container)
+    known, expected = _expectation(sender)
+    sealed = Sealed.decode(bytes(container))
     index, key = _unlock(sealed, recipient)
     payload = aead.decrypt(key, sealed.encrypted, sealed.header)
     claimed = payload[:_FINGERPRINT_SIZE].hex()
     (timestamp,) = _TIME.unpack_from(payload, _FINGERPRINT_SIZE)
-    plaintext = payload[PAYLOAD_HEADER:]
-    if sender is not None and sender.fingerprint != claimed:
-        raise SignatureError(
-            "the message was sealed by somebody else than the expected sender: do not trust it"
-        )
-    signing_key = _key_of(claimed, recipient, sender, find_key)
-    if signing_key is not None and not verify(signing_key, sealed.signature, plaintext):
-        raise SignatureError("the signature of the sealed message is forged: do not trust it")
-    return Opened(
-        plaintext,
-        claimed,
-        signing_key is not None,
-        timestamp,
-        index,
-        len(sealed.entries),
-        sealed.signature,
+    opened = Opened(
+        plaintext=payload[PAYLOAD_HEADER:],
+        sender=claimed,
+        verified=False,
+        timestamp=timestamp,
+        recipient=index,
+        recipients=len(sealed.entries),
+        signature=sealed.signature,
     )
+    if expected not in (None, claimed):
+        raise SignatureError(
+            "the message was signed by somebody else than the expected sender: do not trust it"
+        )
+    for person in (known, recipient.public):
+        if person is not None and person.fingerprint == claimed:
+            return opened.verified_with(person.signing_key)
+    found = find_key(claimed) if find_key is not None else None
+    return opened if found is None else opened.verified_with(found)
+
+
+def _expectation(sender: PublicIdentity | str | None) -> tuple[PublicIdentity | None, str | None]:
+    """(the expected sender if its key is known, its fingerprint)."""
+    if not isinstance(sender, str):
+        return sender, None if sender is None else sender.fingerprint
+    if not is_fingerprint(sender):
+        raise ValueError(f"{sender!r:.40} is no fingerprint: it has 128 hex digits")
+    return None, sender.lower()
 
 
 def _entry(key: bytes, recipient: PublicIdentity, sender: Identity) -> Entry:
@@ -150,19 +185,3 @@ def _unlock(sealed: Sealed, recipient: Identity) -> tuple[int, bytes]:
             if (key := aead.unwrap(secret, entry.wrapped)) is not None:
                 return index, key
     raise DecryptionError("the sealed message is not for this identity, or it was changed")
-
-
-def _key_of(
-    claimed: str,
-    recipient: Identity,
-    sender: PublicIdentity | None,
-    find_key: Callable[[str], bytes | None] | None,
-) -> bytes | None:
-    """The signing key of the *claimed* fingerprint, if it is known and really has it."""
-    for known in (sender, recipient.public):
-        if known is not None and known.fingerprint == claimed:
-            return known.signing_key
-    found = find_key(claimed) if find_key is not None else None
-    if found is not None and hashes.fingerprint(found) != claimed:
-        raise SignatureError("the key found for the sender has another fingerprint: do not trust the message")
-    return found

@@ -133,8 +133,17 @@ class KeyFile:
         return SigningKey(self.secret_key)
 
     def encryption_key(self) -> EncryptionKey:
-        """The key in the file. Raises CryptoError if ``pqcrypto`` is missing, which an expanded key needs."""
-        return KyberKey(self.secret_key) if self.version == EXPANDED else MlKemKey(self.secret_key)
+        """The key in the file.
+
+        Raises DecodeError if its secret part is damaged, MissingPackageError without ``pqcrypto``, which an
+        expanded key needs.
+        """
+        if self.version == SEEDS:
+            return MlKemKey(self.secret_key)
+        try:
+            return KyberKey(self.secret_key)
+        except ValueError:
+            raise DecodeError("the secret key in the private key file is damaged") from None
 
     def _is_consistent(self) -> bool:
         secret, public = self.secret_key, self.public_key

@@ -8,6 +8,7 @@ longer there is :class:`dna_dht.keystore.identity_lock.IdentityLock`.
 """
 
 import logging
+import operator
 import shlex
 from pathlib import Path
 
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class Keystore:
-    """The identity in one data directory; there is at most one. Times are Unix seconds.
+    """The identity in one data directory; there is at most one. Times are whole Unix seconds.
 
     A password is text, used as typed; None and the empty one mean that there is none.
     """
@@ -69,6 +70,7 @@ class Keystore:
             StorageError: the directory already holds an identity, or cannot be written.
         In each case there is no new identity.
         """
+        now = operator.index(now)
         identity = Identity.from_mnemonic(mnemonic, dialect)
         places = self._places
         words = kem_box.close_box(pad_words(mnemonic.words), identity.encryption.public_key, dialect)
@@ -101,6 +103,7 @@ class Keystore:
             StorageError: there is no identity, or a file cannot be read.
         Then nothing was changed.
         """
+        now = operator.index(now)
         with directory_held(self.directory):
             stored = examine(self._places, password)
             self._warn(stored)
@@ -149,7 +152,7 @@ class Keystore:
         CryptoError if the recovery words are missing. Then, and for StorageError because a file cannot be
         written, *old* remains the password.
         """
-        places = self._places
+        now, places = operator.index(now), self._places
         with directory_held(self.directory):
             stored = self._changeable(old)
             files = {places.encryption: _protected(stored.encryption, new)}
@@ -177,7 +180,7 @@ class Keystore:
 
         Nothing is changed in *source*. Raises as :meth:`load` for what is there, as :meth:`create` for here.
         """
-        origin, places = DataDirectory(source), self._places
+        now, origin, places = operator.index(now), DataDirectory(source), self._places
         with directory_held(source):
             stored, signing = _importable(origin, password)
         files = {

@@ -1,7 +1,7 @@
 """The envelope of a password around a key file. Source: spec 03, section 10.2.
 
 Layout: ASCII ``DNAK`` || version (1) || salt (32) || nonce (12) || tag (16) || ciphertext, as long as the
-file in it. The AES-256-GCM key is PBKDF2-HMAC-SHA-256 of the password with 210,000 rounds (about 0.1 s);
+file in it. The AES-256-GCM key is PBKDF2-HMAC-SHA-256 of the password with 210,000 rounds (less than 0.1 s);
 nothing else is authenticated.
 
 A password is the UTF-8 of what was typed, byte for byte: no Unicode normalisation, no trimming, for the

@@ -10,6 +10,7 @@ header says ML-KEM-1024 in both.
 
 import base64
 import binascii
+import operator
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ class PublicBundle:
         name: up to 255 bytes of UTF-8, may be empty; printable, on one line, without blanks at its ends.
         created: when the bundle was made, Unix seconds, 0 to the end of the year 9999.
 
-    Raises ValueError for a name or date out of these ranges.
+    Raises ValueError for a name or date out of these ranges, TypeError for a date that is not whole.
     """
 
     public: PublicIdentity
@@ -59,7 +60,7 @@ class PublicBundle:
     def __post_init__(self) -> None:
         if not _is_name(self.name):
             raise ValueError(f"a name is printable text of one line and at most {MAX_NAME} bytes")
-        if not 0 <= self.created <= LATEST:
+        if not 0 <= operator.index(self.created) <= LATEST:
             raise ValueError(f"a date is 0 to {LATEST:,} Unix seconds, got {self.created:,}")
 
     @classmethod

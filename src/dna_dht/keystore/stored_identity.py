@@ -123,10 +123,11 @@ def _opened(path: Path, data: bytes, given: str | None) -> tuple[bytes, Encrypti
     """The encryption key file in *data* without its password, and the key in it."""
     try:
         plain = password.unprotect(data, given)
-        file = KeyFile.decode(plain, KeyKind.ENCRYPTION)
+        key = KeyFile.decode(plain, KeyKind.ENCRYPTION).encryption_key()
     except DecodeError as error:
-        raise DecodeError(f"{path}: {error} ({_RESTORE})") from None
-    return plain, file.encryption_key()
+        newer = password.is_newer(data) or key_file.is_newer(data)
+        raise DecodeError(f"{path}: {error}" + ("" if newer else f" ({_RESTORE})")) from None
+    return plain, key
 
 
 def _signing(places: DataDirectory, contents: dict[Path, bytes], given: str | None) -> bytes | None:
