@@ -124,3 +124,13 @@ def test_another_key_or_header_is_noticed(key: bytes, associated: bytes) -> None
 def test_parts_of_impossible_sizes_are_refused(cut: Encrypted) -> None:
     with pytest.raises(DecryptionError):
         aead.decrypt(KEY, cut)
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_a_tag_of_another_size_is_refused(shift: int) -> None:
+    """The same bytes, divided elsewhere: fields are checked, not what they add up to."""
+    encrypted = aead.encrypt(KEY, b"words")
+    whole, at = encrypted.ciphertext + encrypted.tag, 5 + shift
+
+    with pytest.raises(DecryptionError, match="cut off"):
+        aead.decrypt(KEY, Encrypted(encrypted.nonce, whole[:at], whole[at:]))
