@@ -171,3 +171,21 @@ def test_what_is_no_fingerprint(text: str) -> None:
 
 def test_the_short_form() -> None:
     assert short_fingerprint("0123456789" + "a" * 108 + "9876543210") == "0123456789...9876543210"
+
+
+@pytest.mark.parametrize("name", ["signing", "encryption", "node", "public", "fingerprint", "dialect"])
+def test_an_identity_cannot_be_changed(name: str) -> None:
+    identity = Identity.from_master_seed(bytes(64))
+
+    with pytest.raises(AttributeError):
+        setattr(identity, name, getattr(identity, name))
+    with pytest.raises(AttributeError):
+        setattr(identity.public, name, "")
+
+
+@pytest.mark.parametrize("name", ["owner_id", "node_id", "owner_value_id", "seed", "public_key"])
+def test_a_node_identity_cannot_be_changed(name: str) -> None:
+    node = Identity.from_master_seed(bytes(64)).node
+
+    with pytest.raises(AttributeError):
+        setattr(node, name, getattr(node, name))

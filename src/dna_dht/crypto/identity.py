@@ -53,22 +53,15 @@ class PublicIdentity:
 
 
 class Identity:
-    """Who a user is: three secret keys that follow from the recovery words. Its text shows no secret.
+    """Who a user is: three secret keys that follow from recovery words. Immutable; its text shows no secret."""
 
-    Attributes:
-        signing: signs profiles, messages and lists.
-        encryption: opens what is sealed for the user; its class follows from the dialect.
-        node: signs the user's values in the DHT. Nothing on the network links it to the other two.
-        public: what others need.
-    """
-
-    __slots__ = ("encryption", "node", "public", "signing")
+    __slots__ = ("_encryption", "_node", "_public", "_signing")
 
     def __init__(self, signing: SecretSigningKey, encryption: EncryptionKey, node: NodeIdentity) -> None:
-        self.signing = signing
-        self.encryption = encryption
-        self.node = node
-        self.public = PublicIdentity(signing.public_key, encryption.public_key)
+        self._signing = signing
+        self._encryption = encryption
+        self._node = node
+        self._public = PublicIdentity(signing.public_key, encryption.public_key)
 
     @classmethod
     def from_mnemonic(cls, mnemonic: Mnemonic, dialect: Dialect = Dialect.DOCUMENTED) -> Self:
@@ -86,6 +79,26 @@ class Identity:
             kem.encryption_key(derive.encryption_seed(master_seed), dialect),
             NodeIdentity.from_seed(derive.dht_identity_seed(master_seed)),
         )
+
+    @property
+    def signing(self) -> SecretSigningKey:
+        """Signs profiles, messages and lists."""
+        return self._signing
+
+    @property
+    def encryption(self) -> EncryptionKey:
+        """Opens what is sealed for the user; its class follows from the dialect."""
+        return self._encryption
+
+    @property
+    def node(self) -> NodeIdentity:
+        """Signs the user's values in the DHT. Nothing on the network links it to the other two."""
+        return self._node
+
+    @property
+    def public(self) -> PublicIdentity:
+        """What others need."""
+        return self._public
 
     @property
     def dialect(self) -> Dialect:

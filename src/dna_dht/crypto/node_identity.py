@@ -12,21 +12,14 @@ from dna_dht.wire.infohash import InfoHash
 class NodeIdentity:
     """Who a node is. Immutable; equal when the public keys are. Its text shows the node id and no secret."""
 
-    __slots__ = ("_key", "node_id", "owner_id", "owner_value_id")
-
-    owner_id: InfoHash
-    """SHA-1 of the public key: how others name the owner of our values."""
-    node_id: InfoHash
-    """Our place in the id space."""
-    owner_value_id: int
-    """The value id of this owner under keys that many owners share."""
+    __slots__ = ("_key", "_node_id", "_owner_id", "_owner_value_id")
 
     def __init__(self, key: SecretSigningKey) -> None:
         """The identity of *key*; an expanded one signs slowly (:mod:`dna_dht.crypto.expanded_key`)."""
         self._key = key
-        self.owner_id = hashes.owner_id(key.public_key)
-        self.node_id = hashes.node_id(key.public_key)
-        self.owner_value_id = hashes.owner_value_id(key.public_key)
+        self._owner_id = hashes.owner_id(key.public_key)
+        self._node_id = hashes.node_id(key.public_key)
+        self._owner_value_id = hashes.owner_value_id(key.public_key)
 
     @classmethod
     def generate(cls) -> Self:
@@ -37,6 +30,21 @@ class NodeIdentity:
     def from_seed(cls, seed: bytes) -> Self:
         """The identity of a 32-byte secret *seed*, always the same; ValueError for another length."""
         return cls(SigningKey(seed))
+
+    @property
+    def owner_id(self) -> InfoHash:
+        """SHA-1 of the public key: how others name the owner of our values."""
+        return self._owner_id
+
+    @property
+    def node_id(self) -> InfoHash:
+        """Our place in the id space."""
+        return self._node_id
+
+    @property
+    def owner_value_id(self) -> int:
+        """The value id of this owner under keys that many owners share."""
+        return self._owner_value_id
 
     @property
     def seed(self) -> bytes | None:
