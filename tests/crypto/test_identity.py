@@ -179,8 +179,14 @@ def test_an_identity_cannot_be_changed(name: str) -> None:
 
     with pytest.raises(AttributeError):
         setattr(identity, name, getattr(identity, name))
+
+
+@pytest.mark.parametrize("name", ["signing_key", "encryption_key", "fingerprint"])
+def test_what_is_public_cannot_be_changed(name: str) -> None:
+    public = Identity.from_master_seed(bytes(64)).public
+
     with pytest.raises(AttributeError):
-        setattr(identity.public, name, "")
+        setattr(public, name, getattr(public, name))
 
 
 @pytest.mark.parametrize("name", ["owner_id", "node_id", "owner_value_id", "seed", "public_key"])

@@ -53,7 +53,7 @@ class PublicIdentity:
 
 
 class Identity:
-    """Who a user is: three secret keys that follow from recovery words. Immutable; its text shows no secret."""
+    """A user: three secret keys that follow from the recovery words. Immutable; its text shows no secret."""
 
     __slots__ = ("_encryption", "_node", "_public", "_signing")
 
