@@ -1,13 +1,19 @@
+import contextlib
+import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from dna_dht import private_files
 from dna_dht.errors import ConfigError, StorageError
 from dna_dht.private_files import (
+    directory_held,
+    exists,
     is_exposed,
+    make_new_directory,
     make_private,
     make_private_directory,
     move_directory,
@@ -169,8 +175,7 @@ def test_permissions_of_others_are_told_and_taken(tmp_path: Path, mode: int) -> 
         make_private(path)
         assert not is_exposed(path)
         assert mode_of(path) == mode & 0o700
-    (tmp_path / "link").symlink_to(file)
-    assert not is_exposed(tmp_path / "link") and not is_exposed(tmp_path / "missing")
+    assert not is_exposed(tmp_path / "missing") and not is_exposed(file / "below")
     with pytest.raises(StorageError, match=r"cannot make .*missing private: No such file"):
         make_private(tmp_path / "missing")
 
@@ -200,3 +205,175 @@ def test_a_directory_is_moved_where_none_or_an_empty_one_is(tmp_path: Path) -> N
     with pytest.raises(StorageError, match=r"cannot create .*two: Directory not empty"):
         move_directory(tmp_path / "new", tmp_path / "two")
     assert os.listdir(tmp_path / "two") == ["file1"]
+
+
+def test_what_a_link_points_to_is_examined_and_never_changed(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"secret")
+    target.chmod(0o644)
+    link.symlink_to(target)
+
+    assert is_exposed(link)
+    for change in (make_private, lambda path: read_secret(path, 10, fix_permissions=True)):
+        with pytest.raises(StorageError, match=r"link is a symbolic link: put the file itself in its place"):
+            change(link)
+    assert mode_of(target) == 0o644
+    target.chmod(0o600)
+    assert not is_exposed(link)
+    assert read_secret(link, 10, fix_permissions=True) == b"secret"
+
+
+def test_a_link_to_nothing_is_not_taken_for_a_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+
+    assert exists(tmp_path / "link") and not is_exposed(tmp_path / "link")
+    with pytest.raises(StorageError, match=r"cannot read .*link: No such file"):
+        read_secret(tmp_path / "link", 10)
+
+
+def test_what_belongs_to_another_user_is_exposed_and_cannot_be_made_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.touch(0o600)
+    owner = file.stat().st_uid
+    assert not is_exposed(file)
+    found = os.stat_result((0o100600, 1, 1, 1, 4711, 4711, 0, 0, 0, 0))
+
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert is_exposed(file) == (owner != 0)  # root can read it anyway
+    monkeypatch.setattr(os, "geteuid", lambda: 4712)
+    monkeypatch.setattr(Path, "stat", lambda path, **options: found)
+    monkeypatch.setattr(os, "fstat", lambda descriptor: found)
+    assert is_exposed(file)
+    with pytest.raises(StorageError, match=r"belongs to another user \(uid 4711\): copy it"):
+        make_private(file)
+
+
+USES: list[Callable[[Path], object]] = [
+    exists,
+    lambda path: write_private(path, b""),
+    lambda path: read_file(path, 10),
+    lambda path: read_secret(path, 10, fix_permissions=True),
+    lambda path: read_whole(path, 10),
+    is_exposed,
+    make_private,
+    remove,
+    lambda path: move_directory(path, path),
+    lambda path: set_aside(path, 0),
+    make_private_directory,
+    make_new_directory,
+]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300], ids=["nul", "surrogate", "long"])
+@pytest.mark.parametrize("use", USES)
+def test_a_path_that_can_be_none_is_a_sentence(
+    tmp_path: Path, use: Callable[[Path], object], name: str
+) -> None:
+    with pytest.raises(StorageError, match=r"cannot .*: (File name too long|no file can have that name)$"):
+        use(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_cannot_be_looked_at_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exists(tmp_path) and not exists(tmp_path / "missing")
+
+    def refuse(path: Path, **options: bool) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(Path, "lstat", refuse)
+    for look in (exists, is_exposed, make_private_directory):
+        with pytest.raises(StorageError, match="Permission denied"):
+            look(tmp_path)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_moving_aside_never_overwrites_what_appears_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def without_links(path: Path, target: Path, **options: bool) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", without_links)
+    path, taken = tmp_path / "key", tmp_path / "key.bad-7"
+    path.write_bytes(b"damaged")
+    taken.symlink_to("nowhere")
+
+    assert set_aside(path, 7).name == "key.bad-7.1"
+
+    assert taken.is_symlink() and not path.exists()
+    assert (tmp_path / "key.bad-7.1").read_bytes() == b"damaged"
+    assert (tmp_path / "key.bad-7.1").stat().st_nlink == 1
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys.bad-7").mkdir()
+    assert set_aside(tmp_path / "keys", 7).name == "keys.bad-7.1"
+
+
+def test_each_new_directory_is_made_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(private_files, "sync_directory", synced.append)
+
+    make_private_directory(tmp_path / "a" / "b")
+    make_private_directory(tmp_path / "a" / "b")
+
+    assert synced == [tmp_path, tmp_path / "a"]
+
+
+def test_a_new_directory_is_private_and_never_one_that_is_there(tmp_path: Path) -> None:
+    make_new_directory(tmp_path / "new")
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+
+    assert mode_of(tmp_path / "new") == 0o700
+    for name in ("new", "link"):
+        with pytest.raises(StorageError, match=r"cannot create the directory .*: File exists"):
+            make_new_directory(tmp_path / name)
+
+
+def test_who_holds_a_directory_for_too_long_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private_files, "_PATIENCE", 0.02)
+    with (
+        directory_held(tmp_path),
+        pytest.raises(StorageError, match=r"another process has held .* for 0 s"),
+        directory_held(tmp_path),
+    ):
+        pytest.fail("two hold it")
+    with directory_held(tmp_path):
+        pass
+    with directory_held(tmp_path / "missing"), directory_held(tmp_path / "a\0b"):
+        pass
+
+
+def test_a_forked_child_neither_gives_a_directory_back_nor_keeps_it(tmp_path: Path) -> None:
+    def is_free() -> bool:
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    ended, end = os.pipe()
+    with contextlib.ExitStack() as parent:
+        held = contextlib.ExitStack()
+        held.enter_context(directory_held(tmp_path))
+        if (leaver := os.fork()) == 0:
+            held.close()
+            os._exit(0)
+        os.waitpid(leaver, 0)
+        assert not is_free()
+        if (keeper := os.fork()) == 0:  # with a copy of the descriptor
+            os.close(end)
+            os.read(ended, 1)
+            os._exit(0)
+        parent.callback(os.waitpid, keeper, 0)
+        parent.callback(os.close, end)
+        held.close()
+        assert is_free()
+    os.close(ended)
