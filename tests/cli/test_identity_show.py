@@ -205,11 +205,11 @@ def test_other_commands_tell_them_too(run: Run, dna: Path, command: tuple[str, .
 def test_permissions_that_cannot_be_mended(
     refused: Refused, dna: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def chmod(path: Path, mode: int) -> None:
-        raise PermissionError(1, "Operation not permitted", str(path))
+    def fchmod(descriptor: int, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
 
     dna.chmod(0o755)
-    monkeypatch.setattr(Path, "chmod", chmod)
+    monkeypatch.setattr(os, "fchmod", fchmod)
     said = refused(Exit.STORAGE, "identity", "show", "--fix-permissions", "--data-dir", dna)
     assert said == f"cannot make {dna} private: Operation not permitted"
 

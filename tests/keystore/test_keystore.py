@@ -32,7 +32,7 @@ from dna_dht.errors import (
     WrongPasswordError,
 )
 from dna_dht.keystore import password as envelope
-from dna_dht.keystore.key_file import KeyFile
+from dna_dht.keystore.key_file import KeyFile, KeyKind
 from dna_dht.keystore.keystore import Keystore
 from dna_dht.keystore.stored_identity import pad_words
 
@@ -291,7 +291,7 @@ def test_a_directory_without_identity_is_a_sentence(home: Path) -> None:
 
 
 def test_strays_are_moved_aside_by_a_new_identity(home: Path) -> None:
-    for name in ("mnemonic.enc", "master_seed.enc", "dht_identity.bin", "keys.new/identity.kem", "keys/note"):
+    for name in ("mnemonic.enc", "master_seed.enc", "dht_identity.bin", "keys.new/note", "keys/note"):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(b"precious")
     (home / "dht_identity.seed").symlink_to("nowhere")
@@ -305,7 +305,7 @@ def test_strays_are_moved_aside_by_a_new_identity(home: Path) -> None:
         f"mnemonic.enc.bad-{NOW}",
         f"master_seed.enc.bad-{NOW}",
         f"dht_identity.bin.bad-{NOW}",
-        f"keys.new.bad-{NOW}/identity.kem",
+        f"keys.new.bad-{NOW}/note",
         f"keys.bad-{NOW}/note",
     }
     assert {kept[name] for name in asides(home)} == {b"precious"}
@@ -639,15 +639,9 @@ def test_files_of_two_identities_are_not_mixed(
     other = Keystore(tmp_path / "other")
     other.create(Mnemonic(WORDS["B"]), dialect=dialect, now=NOW)
     (home / name).write_bytes((tmp_path / "other" / name).read_bytes())
-    if name == "mnemonic.enc":  # for the other key: as good as damaged, and no identity in doubt
-        assert made.load(now=LATER).fingerprint == identity("A", dialect).fingerprint
-        return
-    if name.endswith(".kem"):  # nothing in the directory vouches for it, and the two key files disagree
-        (home / "dht_identity.seed").unlink()
-        (home / "dht_identity.bin").unlink()
     before = contents(home)
 
-    with pytest.raises(CryptoError, match=r"different identities|not whole"):
+    with pytest.raises(CryptoError, match=r"different identities|nothing proves"):
         made.load(now=LATER)
 
     assert contents(home) == before
@@ -697,27 +691,29 @@ def test_without_words_the_identity_is_put_together_from_its_keys(
     else:
         path.write_bytes(damage(path.read_bytes()))
 
-    loaded = made.load(now=LATER)
-
-    assert loaded == identity("A", dialect)
-    assert verify(loaded.public.signing_key, loaded.signing.sign(b"hello"), b"hello")
-    assert set(contents(home)) - asides(home) == WHOLE - {"mnemonic.enc"}
-    assert len(asides(home)) == (0 if damage is None else 1)
-    assert "mnemonic.enc is missing or damaged, so nothing proves that the keys" in caplog.text
-    with pytest.raises(MnemonicError, match="does not hold the recovery words"):
-        made.recovery_words()
+    before = contents(home)
+    with pytest.raises(CryptoError, match=r"mnemonic\.enc is missing or damaged, so nothing proves"):
+        made.load(now=LATER)
     with pytest.raises(
         CryptoError, match=r"cannot be changed, .*restore the identity from its recovery words"
     ):
         made.change_password(None, "new", now=LATER)
-    assert not made.is_protected()
+    with pytest.raises(MnemonicError, match="does not hold the recovery words"):
+        made.recovery_words()
+
+    loaded = made.load(now=LATER, unproven=True)
+
+    assert loaded == identity("A", dialect) == made.read(unproven=True)
+    assert verify(loaded.public.signing_key, loaded.signing.sign(b"hello"), b"hello")
+    assert contents(home) == before
+    assert "mnemonic.enc is missing or damaged, so nothing proves that the keys" in caplog.text
 
 
 def test_with_expanded_keys_only_it_signs_as_well(home: Path) -> None:
     keystore = of_reference(home, "A")
     (home / "mnemonic.enc").unlink()
 
-    loaded = keystore.load(now=LATER)
+    loaded = keystore.load(now=LATER, unproven=True)
 
     assert loaded.node.seed is None and loaded.signing.seed is None
     assert loaded == identity("A", Dialect.DEPLOYED)
@@ -734,7 +730,7 @@ def test_half_an_identity_is_refused_with_the_way_out(
     before = contents(home)
 
     with pytest.raises(CryptoError, match="the identity is not whole: restore it from a backup, or"):
-        made.load(now=LATER)
+        made.load(now=LATER, unproven=True)
 
     assert contents(home) == before
 
@@ -745,7 +741,7 @@ def test_two_node_identities_without_words_are_refused(made: Keystore, home: Pat
     before = contents(home)
 
     with pytest.raises(CryptoError, match=r"dht_identity\.bin belong to different identities"):
-        made.load(now=LATER)
+        made.load(now=LATER, unproven=True)
 
     assert contents(home) == before
 
@@ -764,7 +760,81 @@ def test_words_typed_with_extra_spaces_load_but_are_not_handed_out(home: Path) -
         Keystore(home).recovery_words()
 
 
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("name", ["mnemonic.enc", "master_seed.enc"])
+def test_what_cannot_be_made_again_stays_where_it_is(
+    home: Path, name: str, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    keystore = of_reference(home, "A")
+    for case in ("mnemonic.enc", "master_seed.enc"):
+        (home / case).write_bytes(bytes.fromhex(FILES[f"A {case}"]["file"]))
+    damaged = damage((home / name).read_bytes())
+    (home / name).write_bytes(damaged)
+
+    assert keystore.load(now=LATER) == identity("A", Dialect.DEPLOYED)
+
+    assert (home / name).read_bytes() == damaged and asides(home) == set()
+    assert (f"{name} is missing or damaged" in caplog.text) == (name == "mnemonic.enc")
+
+
 # Passwords
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("old", "new"), [(None, "new"), ("old", "new"), ("old", None)])
+def test_a_change_that_cannot_be_finished_is_taken_back(
+    home: Path, old: str | None, new: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keystore = Keystore(home)
+    keystore.create(Mnemonic(WORDS["A"]), password=old, now=NOW)
+    before = set(contents(home))
+
+    def write(path: Path, data: bytes) -> None:
+        if path.name == "identity.kem":
+            raise StorageError("the disk is full")
+        path.write_bytes(data)
+
+    monkeypatch.setattr("dna_dht.keystore.keystore.write_private", write)
+    for _ in range(3):
+        with pytest.raises(StorageError, match="full"):
+            keystore.change_password(old, new, now=LATER)
+
+    assert set(contents(home)) == before
+    assert keystore.read(old) == identity("A", Dialect.DOCUMENTED)
+    signing = envelope.unprotect((home / "keys" / "identity.dsa").read_bytes(), old)
+    assert KeyFile.decode(signing, KeyKind.SIGNING).public_key == keystore.read(old).public.signing_key
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_killed_writers_left_in_plain_is_removed_when_a_password_is_set(
+    made: Keystore, home: Path
+) -> None:
+    for name in ("dht_identity.seed.new", "keys/identity.kem.new", "keys.new/identity.kem"):
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).write_bytes(b"secret")
+
+    made.change_password(None, "new", now=LATER)
+
+    assert set(contents(home)) == PROTECTED
+
+
+def test_a_creation_on_a_full_disk_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(path: Path, data: bytes) -> None:
+        if path.name == "identity.kem":
+            raise StorageError("the disk is full")
+        path.write_bytes(data)
+
+    monkeypatch.setattr("dna_dht.keystore.data_directory.write_private", write)
+
+    with pytest.raises(StorageError, match="full"):
+        Keystore(home).create(Mnemonic(WORDS["A"]), now=NOW)
+    assert contents(home) == {} and not (home / "keys.new").exists()
+
+
+def test_half_a_character_in_a_password_is_misuse_and_not_shown(made: Keystore) -> None:
+    with pytest.raises(ValueError, match="half of a character") as refused:
+        made.change_password(None, "secret\ud800", now=NOW)
+    assert "secret" not in str(refused.value) and refused.value.__cause__ is None
 
 
 def test_a_password_is_set_changed_and_removed(made: Keystore, home: Path, dialect: Dialect) -> None:
@@ -886,9 +956,11 @@ def test_what_cannot_be_derived_is_copied(home: Path, tmp_path: Path) -> None:
     (home / "mnemonic.enc").unlink()
     copy = Keystore(tmp_path / "copy")
 
-    assert copy.import_directory(home, "pass", now=NOW) == copy.load("pass", now=LATER)
+    with pytest.raises(CryptoError, match="nothing proves"):
+        copy.import_directory(home, "pass", now=NOW)
+    copied = copy.import_directory(home, "pass", now=NOW, unproven=True)
 
-    assert copy.load("pass", now=LATER) == identity("A", Dialect.DOCUMENTED)
+    assert copied == copy.load("pass", now=LATER, unproven=True) == identity("A", Dialect.DOCUMENTED)
     assert set(contents(tmp_path / "copy")) == PROTECTED - {"mnemonic.enc"} | {"dht_identity.seed"}
 
 

@@ -16,6 +16,7 @@ from dna_dht.private_files import (
     make_private_directory,
     move_directory,
     read_whole,
+    remove,
     set_aside,
     write_private,
 )
@@ -49,10 +50,22 @@ class DataDirectory:
         """What was set aside so far."""
         return tuple(path for path in self._secrets() if ".bad-" in path.name)
 
-    def leftovers(self) -> tuple[Path, ...]:
-        """The temporary files of writers that were killed, which may hold secrets without password."""
-        beside = (path.with_name(path.name + ".new") for path in self.files)
-        return tuple(path for path in beside if path.is_symlink() or path.exists())
+    @property
+    def nodes(self) -> tuple[Path, Path]:
+        """``dht_identity.*``, which hold the node's secret key in plain."""
+        return self.node_seed, self.node_blob
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed writers left: it was never in use, and may hold secrets without password."""
+        staged = [self._staging / path.name for path in (self.signing, self.encryption)]
+        if self._staging.is_symlink() or not self._staging.is_dir():
+            staged = []
+        for path in (*self.files, *staged):
+            remove(path.with_name(path.name + ".new"))
+        for path in staged:
+            remove(path)
+        with contextlib.suppress(OSError):  # there is none, or somebody else put something there
+            self._staging.rmdir()
 
     def holds_identity(self) -> bool:
         """Whether there is a key file, sound or not."""
@@ -72,18 +85,29 @@ class DataDirectory:
             raise StorageError(
                 f"{self.root} already holds an identity: use it, or choose another data directory"
             )
+        self.remove_leftovers()
         for path in (*self._loose, self._staging):
             if path.is_symlink() or path.exists():
                 self.set_aside(path, now)
         if self.keys.is_symlink() or (self.keys.exists() and not self._keys_are_empty()):
             self.set_aside(self.keys, now)
-        for path in self._loose:
-            if path in files:
-                write_private(path, files[path])
-        make_private_directory(self._staging)
-        for path in (self.signing, self.encryption):
-            write_private(self._staging / path.name, files[path])
-        move_directory(self._staging, self.keys)
+        written: list[Path] = []
+        try:
+            for path in self._loose:
+                if path in files:
+                    write_private(path, files[path])
+                    written.append(path)
+            make_private_directory(self._staging)
+            for path in (self.signing, self.encryption):
+                write_private(self._staging / path.name, files[path])
+            move_directory(self._staging, self.keys)
+        except StorageError:  # a full disk is not to be filled further
+            if not self.holds_identity():
+                with contextlib.suppress(StorageError):
+                    self.remove_leftovers()
+                    for path in written:
+                        remove(path)
+            raise
 
     def set_aside(self, path: Path, now: int) -> None:
         """Keep *path* under another name and say so in the log; StorageError if that fails."""

@@ -9,11 +9,9 @@ longer there is :class:`dna_dht.keystore.identity_lock.IdentityLock`.
 
 import logging
 import operator
-import shlex
 from pathlib import Path
 
 from dna_dht.crypto import kem_box
-from dna_dht.crypto.export_blob import ExportBlob
 from dna_dht.crypto.identity import Identity
 from dna_dht.crypto.mnemonic import Mnemonic
 from dna_dht.dialect import Dialect
@@ -21,6 +19,7 @@ from dna_dht.errors import CryptoError, MnemonicError, StorageError, WrongPasswo
 from dna_dht.keystore import password as envelope
 from dna_dht.keystore.data_directory import DataDirectory
 from dna_dht.keystore.key_file import KeyFile
+from dna_dht.keystore.mending import cache_node, mend, signing_again, signing_file, warn
 from dna_dht.keystore.stored_identity import StoredIdentity, examine, pad_words
 from dna_dht.private_files import (
     directory_held,
@@ -78,42 +77,46 @@ class Keystore:
         encryption = KeyFile.of_encryption(identity.encryption).encode()
         files = {
             places.words: words,
-            places.signing: _protected(signing, password),
-            places.encryption: _protected(encryption, password),
+            places.signing: envelope.protected_if(signing, password),
+            places.encryption: envelope.protected_if(encryption, password),
         }
         make_private_directory(self.directory)
         with directory_held(self.directory):
             places.install(files, now)
             if not password:
-                self._cache_node(identity, now)
+                cache_node(places, identity.node, now)
         return identity
 
-    def load(self, password: str | None = None, *, now: int) -> Identity:
-        """The identity, proven to be what all its files say; its dialect follows from them.
+    def load(self, password: str | None = None, *, now: int, unproven: bool = False) -> Identity:
+        """The identity, proven to be what its files say; its dialect follows from them.
 
-        A companion (``mnemonic.enc``, ``identity.dsa``, ``dht_identity.*``) that is missing or damaged is
-        made again if it can be, a damaged one moved aside first; what cannot be written is only logged. A
-        password that is not needed is ignored.
+        The proof is the recovery words in ``mnemonic.enc``, or ``master_seed.enc``, for all keys follow from
+        them. With *unproven*, keys are taken as they are, whosesoever, if both are missing or damaged.
+
+        A companion (``identity.dsa``, ``dht_identity.*``) that is missing or damaged is made again if it can
+        be, a damaged one moved aside first; what cannot be written is only logged. A password that is not
+        needed is ignored. Hold the :class:`IdentityLock` of the directory, for this writes.
 
         Raises:
             ValueError: the password holds a NUL.
             PasswordRequiredError, WrongPasswordError: the identity has a password, and it is not this one.
             DecodeError: a key file is damaged, of another kind or written by a newer release.
-            CryptoError: the files do not belong together, or a package is missing that this identity needs.
+            CryptoError: the files do not belong together, nothing proves that they do, or a package is
+                missing that this identity needs.
             StorageError: there is no identity, or a file cannot be read.
         Then nothing was changed.
         """
         now = operator.index(now)
         with directory_held(self.directory):
-            stored = examine(self._places, password)
-            self._warn(stored)
-            self._mend(stored, password, now)
+            stored = examine(self._places, password, unproven=unproven)
+            warn(self._places, stored)
+            mend(self._places, stored, password, now)
             return stored.identity
 
-    def read(self, password: str | None = None) -> Identity:
+    def read(self, password: str | None = None, *, unproven: bool = False) -> Identity:
         """As :meth:`load`, but nothing is changed on disk, whatever is found; nothing is logged either."""
         with directory_held(self.directory):
-            return examine(self._places, password).identity
+            return examine(self._places, password, unproven=unproven).identity
 
     def recovery_words(self, password: str | None = None) -> Mnemonic:
         """The words the identity was made from. Nothing is changed.
@@ -121,7 +124,7 @@ class Keystore:
         Raises as :meth:`load`; MnemonicError if the words are not in the directory, or would not restore it.
         """
         with directory_held(self.directory):
-            stored = examine(self._places, password)
+            stored = examine(self._places, password, unproven=True)
         if stored.words is None:
             raise MnemonicError(f"{self.directory} does not hold the recovery words: back up the directory")
         mnemonic = Mnemonic(stored.words.decode("utf-8", "replace"))
@@ -132,10 +135,10 @@ class Keystore:
             )
         return mnemonic
 
-    def require_importable(self, password: str | None = None) -> None:
+    def require_importable(self, password: str | None = None, *, unproven: bool = False) -> None:
         """Raise what :meth:`import_directory` raises for this directory as its source; changes nothing."""
         with directory_held(self.directory):
-            _importable(self._places, password)
+            _importable(self._places, password, unproven)
 
     def require_changeable(self, old: str | None) -> None:
         """Raise what :meth:`change_password` raises for *old*, before there is a new one; changes nothing."""
@@ -150,41 +153,50 @@ class Keystore:
 
         Raises as :meth:`load`; also WrongPasswordError if *old* is given and there is no password, and
         CryptoError if the recovery words are missing. Then, and for StorageError because a file cannot be
-        written, *old* remains the password.
+        written, *old* remains the password; only if the disk fails after the last file was in place, *new*
+        may hold.
         """
         now, places = operator.index(now), self._places
         with directory_held(self.directory):
             stored = self._changeable(old)
-            files = {places.encryption: _protected(stored.encryption, new)}
-            signing = stored.signing or _made_again(stored)
+            files = {places.encryption: envelope.protected_if(stored.encryption, new)}
+            signing = stored.signing or signing_again(stored)
             if signing is not None:
-                files[places.signing] = _protected(signing, new)
+                files[places.signing] = envelope.protected_if(signing, new)
             for path in stored.damaged:
-                places.set_aside(path, now)
-            if new:
-                remove(places.node_seed)
-                remove(places.node_blob)
-            for path in (places.signing, places.encryption):  # the second one decides which password holds
-                if path in files:
-                    write_private(path, files[path])
+                if path in files or path in places.nodes:
+                    places.set_aside(path, now)
+            places.remove_leftovers()
+            for path in places.nodes if new else ():
+                remove(path)
+            if signing is not None:
+                write_private(places.signing, files[places.signing])
+            try:
+                write_private(places.encryption, files[places.encryption])  # decides which password holds
+            except StorageError:
+                if places.read().get(places.encryption) != files[places.encryption]:
+                    self._take_back(stored, signing, old, now)
+                raise
             if not new:
-                self._cache_node(stored.identity, now)
+                cache_node(places, stored.identity.node, now)
             elif kept := places.kept():
                 _log.warning(
                     "%s: set aside earlier, may hold secrets without password; delete what you do not need",
                     " ".join(map(str, kept)),
                 )
 
-    def import_directory(self, source: Path, password: str | None = None, *, now: int) -> Identity:
+    def import_directory(
+        self, source: Path, password: str | None = None, *, now: int, unproven: bool = False
+    ) -> Identity:
         """Copy the identity in the data directory *source* here: same keys, same dialect, same password.
 
         Nothing is changed in *source*. Raises as :meth:`load` for what is there, as :meth:`create` for here.
         """
         now, origin, places = operator.index(now), DataDirectory(source), self._places
         with directory_held(source):
-            stored, signing = _importable(origin, password)
+            stored, signing = _importable(origin, password, unproven)
         files = {
-            places.signing: _protected(signing, password if stored.protected else None),
+            places.signing: envelope.protected_if(signing, password if stored.protected else None),
             places.encryption: stored.contents[origin.encryption],
         }
         loose = {origin.words: places.words, origin.master_seed: places.master_seed}
@@ -196,8 +208,9 @@ class Keystore:
         make_private_directory(self.directory)
         with directory_held(self.directory):
             places.install(files, now)
-            if not stored.protected:
-                self._cache_node(stored.identity, now)
+            warn(places, stored)
+            if not stored.protected and stored.is_derived:
+                cache_node(places, stored.identity.node, now)
         return stored.identity
 
     def exposed(self) -> tuple[Path, ...]:
@@ -211,8 +224,15 @@ class Keystore:
             make_private(path)
         return found
 
+    def _take_back(self, stored: StoredIdentity, signing: bytes | None, old: str | None, now: int) -> None:
+        """As it was before a change of the password that failed at the encryption key file."""
+        if signing is not None:
+            write_private(self._places.signing, envelope.protected_if(signing, old))
+        if not old:
+            cache_node(self._places, stored.identity.node, now)
+
     def _changeable(self, old: str | None) -> StoredIdentity:
-        stored = examine(self._places, old)
+        stored = examine(self._places, old, unproven=True)
         if old and not stored.protected:
             raise WrongPasswordError("the identity has no password: give none as the old one")
         if not stored.is_derived:  # killed in between, neither password would open it
@@ -222,88 +242,15 @@ class Keystore:
             )
         return stored
 
-    def _warn(self, stored: StoredIdentity) -> None:
-        places = self._places
-        if exposed := self.exposed():
-            names = shlex.join(map(str, exposed))
-            _log.warning('other users have permissions on secrets: run "chmod go= %s"', names)
-        if not stored.is_derived:
-            _log.warning(
-                "%s is missing or damaged, so nothing proves that the keys in %s belong together:"
-                " better restore the identity from its recovery words in an empty directory",
-                places.words,
-                places.root,
-            )
-        plain = [path for path in (places.node_seed, places.node_blob) if path in stored.contents]
-        if stored.protected and plain:
-            _log.warning(
-                "%s: the node's secret key is there without password; changing the password removes it",
-                " ".join(map(str, plain)),
-            )
 
-    def _mend(self, stored: StoredIdentity, password: str | None, now: int) -> None:
-        """Make companions again; a directory that cannot be written must not stop anyone."""
-        places = self._places
-        nodes = (places.node_seed, places.node_blob) if stored.protected else ()
-        try:
-            for path in places.leftovers():
-                remove(path)
-            for path in stored.damaged:
-                if path not in nodes:  # not ours to write there
-                    places.set_aside(path, now)
-            self._mend_signing(stored, password)
-        except StorageError as error:
-            _log.warning("the data directory is incomplete: %s", error)
-        if not stored.protected:
-            self._cache_node(stored.identity, now)
-
-    def _mend_signing(self, stored: StoredIdentity, password: str | None) -> None:
-        path, key = self._places.signing, password if stored.protected else None
-        signing = stored.signing
-        if signing is None:
-            signing = _made_again(stored)
-        elif envelope.is_protected(stored.contents[path]) == stored.protected:
-            return
-        if signing is not None:
-            write_private(path, _protected(signing, key))
-
-    def _cache_node(self, identity: Identity, now: int) -> None:
-        """Write those of ``dht_identity.*`` that are missing and can be made; loading does without them."""
-        places, node = self._places, identity.node
-        try:
-            if node.seed is not None and not places.node_seed.exists():
-                write_private(places.node_seed, node.seed)
-            if not places.node_blob.exists() and node.expanded_key() is not None:
-                write_private(places.node_blob, ExportBlob.of(node, now).encode())
-        except StorageError as error:
-            _log.warning("the data directory is incomplete: %s", error)
-
-
-def _protected(content: bytes, password: str | None) -> bytes:
-    return envelope.protect(content, password) if password else content
-
-
-def _importable(origin: DataDirectory, password: str | None) -> tuple[StoredIdentity, bytes]:
+def _importable(origin: DataDirectory, password: str | None, unproven: bool) -> tuple[StoredIdentity, bytes]:
     """What is in *origin*, and its signing key file without password, made again if need be."""
-    stored = examine(origin, password)
+    stored = examine(origin, password, unproven=unproven)
     if stored.signing is not None:
         return stored, stored.signing
     try:
-        return stored, _signing_file(stored.identity)
+        return stored, signing_file(stored.identity)
     except CryptoError as error:
         raise CryptoError(
             f"{origin.signing} is missing or damaged and cannot be made again: {error}"
         ) from None
-
-
-def _made_again(stored: StoredIdentity) -> bytes | None:
-    """The signing key file of *stored*; None if it cannot be made here."""
-    try:
-        return _signing_file(stored.identity)
-    except CryptoError as error:
-        _log.warning("the signing key file is missing: %s", error)
-        return None
-
-
-def _signing_file(identity: Identity) -> bytes:
-    return KeyFile.of_signing(identity.signing, identity.dialect).encode()

@@ -47,6 +47,11 @@ def protect(content: bytes, password: str) -> bytes:
     return MAGIC + bytes((VERSION,)) + salt + encrypted.nonce + encrypted.tag + encrypted.ciphertext
 
 
+def protected_if(content: bytes, password: str | None) -> bytes:
+    """*content* under *password*, or as it is if there is none."""
+    return protect(content, password) if password else content
+
+
 def unprotect(data: bytes, password: str | None) -> bytes:
     """The key file in *data*; *data* itself, whatever the *password*, if it is not protected.
 
@@ -80,5 +85,8 @@ def _key(password: str, salt: bytes) -> bytes:
     if "\0" in password:
         raise ValueError("a password cannot hold a NUL character")
     # bytes a terminal gave that are no UTF-8 stay as they are
-    typed = password.encode("utf-8", "surrogateescape")
+    try:
+        typed = password.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # whose text would show the password
+        raise ValueError("a password cannot hold half of a character") from None
     return hashlib.pbkdf2_hmac("sha256", typed, salt, ROUNDS, KEY_SIZE)

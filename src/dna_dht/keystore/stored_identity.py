@@ -6,7 +6,8 @@ keys follow from the words in there, so everything else can be proven to belong,
 * ``mnemonic.enc``, else ``master_seed.enc``, opens and makes the key of ``identity.kem``: that identity. A
   companion that is damaged, or of another identity where it is only a cache (``dht_identity.*``), is to be
   moved aside and made again. A sound signing key file of another identity, or a newer version, is refused.
-* neither opens: the key files and ``dht_identity.*`` themselves are used, if they are whole;
+* neither opens: refused, unless asked to take the key files and ``dht_identity.*`` themselves, if they are
+  whole: then nothing proves that they belong together;
 * anything else is refused with a sentence.
 """
 
@@ -62,8 +63,8 @@ def pad_words(words: str) -> bytes:
     return words.encode().ljust(WORDS_SIZE, b"\0")
 
 
-def examine(places: DataDirectory, given: str | None) -> StoredIdentity:
-    """The identity in *places*, with the password that was *given*.
+def examine(places: DataDirectory, given: str | None, *, unproven: bool = False) -> StoredIdentity:
+    """The identity in *places*, with the password that was *given*; with *unproven*, also without proof.
 
     Raises:
         PasswordRequiredError, WrongPasswordError: it is protected, and *given* is not its password.
@@ -91,6 +92,12 @@ def examine(places: DataDirectory, given: str | None) -> StoredIdentity:
         )
     if signing is not None and derived is not None:
         signing = _judged(places, signing, derived)
+    if derived is None and not unproven:
+        raise CryptoError(
+            f"{places.words} is missing or damaged, so nothing proves that the key files beside it belong"
+            " together: restore the identity from its recovery words in an empty directory, or take the keys"
+            " as they are (option --unproven)"
+        )
     identity = derived or _put_together(places, contents, key, signing)
     sound = {
         **{path: found is not None for path, found in made.items()},

@@ -13,7 +13,7 @@ from dna_dht.cli.failures import Exit, Failure
 from dna_dht.cli.options import json_option
 
 if TYPE_CHECKING:
-    from dna_dht.keystore.keystore import Keystore
+    from dna_dht.crypto.identity import Identity
 
 
 @click.command(short_help="Export public keys, or a secret.")
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     help="Write to FILE, which must not exist, instead of standard output.",
 )
 @shared.password_file_option
+@shared.unproven_option
 @json_option
 def export(
     directory: Path,
@@ -36,6 +37,7 @@ def export(
     name: str,
     output: Path | None,
     password_file: Path | None,
+    unproven: bool,
     as_json: bool,
 ) -> None:
     """Export the public keys of an identity as text: what others need to seal messages for you.
@@ -55,7 +57,11 @@ def export(
     with shared.reporting():
         permissions.warn_of(keystore)
         password = shared.current_password(keystore, password_file)
-        kind, content = _content(keystore, password, node, words, name)
+        if words:
+            kind, content = "words", f"{keystore.recovery_words(password).words}\n".encode()
+        else:
+            identity = keystore.read(password, unproven=unproven)
+            kind, content = _node(identity) if node else _bundle(identity, name)
         if output is not None:
             _write(output, content)
     if output is not None:
@@ -69,20 +75,17 @@ def export(
         click.echo(content.decode(), nl=False)
 
 
-def _content(
-    keystore: "Keystore", password: str | None, node: bool, words: bool, name: str
-) -> tuple[str, bytes]:
-    """(kind, bytes) of what is exported."""
+def _node(identity: "Identity") -> tuple[str, bytes]:
     from dna_dht.crypto.export_blob import ExportBlob
+
+    return "node", ExportBlob.of(identity.node, int(time.time())).encode()
+
+
+def _bundle(identity: "Identity", name: str) -> tuple[str, bytes]:
     from dna_dht.keystore.public_bundle import PublicBundle
 
-    if words:
-        return "words", f"{keystore.recovery_words(password).words}\n".encode()
-    identity, now = keystore.read(password), int(time.time())
-    if node:
-        return "node", ExportBlob.of(identity.node, now).encode()
     try:
-        return "bundle", PublicBundle(identity.public, name, now).encode().encode()
+        return "bundle", PublicBundle(identity.public, name, int(time.time())).encode().encode()
     except ValueError as error:
         raise Failure(f"--name: {error}", Exit.USAGE) from None
 

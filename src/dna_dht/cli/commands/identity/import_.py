@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,9 +24,15 @@ _LIMIT = 100_000  # bytes of a file read; an exported node identity has 10,167
     help="SOURCE is an exported node identity: write it as the files BASE.*",
 )
 @shared.password_file_option
+@shared.unproven_option
 @json_option
 def import_(
-    source: Path, directory: Path, base: Path | None, password_file: Path | None, as_json: bool
+    source: Path,
+    directory: Path,
+    base: Path | None,
+    password_file: Path | None,
+    unproven: bool,
+    as_json: bool,
 ) -> None:
     """Copy the identity in the data directory SOURCE into another one, with its password.
 
@@ -34,20 +41,28 @@ def import_(
     With --node, SOURCE is a file of `export --node`, or dht_identity.bin: its key becomes node identity
     files for `dna-nodus` or `put --identity`.
     """
+    from dna_dht.cli.render import print_json
+
     if base is not None:
         with shared.reporting():
             _import_node(source, base, as_json)
     elif source.is_dir():
         with shared.reporting():
-            _import_directory(source, directory, password_file, as_json)
+            fields = _import_directory(source, directory, password_file, unproven)
+        if as_json:
+            print_json(fields)
+        else:
+            shared.show_identity(fields)
     else:
         with shared.reporting():
             raise _refusal(source)
 
 
-def _import_directory(source: Path, directory: Path, password_file: Path | None, as_json: bool) -> None:
+def _import_directory(
+    source: Path, directory: Path, password_file: Path | None, unproven: bool
+) -> dict[str, Any]:
+    """Copy the identity; its fields."""
     from dna_dht.cli.commands.identity.creation import refuse_existing
-    from dna_dht.cli.render import print_json
     from dna_dht.keystore.identity_lock import IdentityLock
     from dna_dht.keystore.keystore import Keystore
     from dna_dht.private_files import make_private_directory
@@ -56,15 +71,14 @@ def _import_directory(source: Path, directory: Path, password_file: Path | None,
     refuse_existing(keystore)
     permissions.warn_of(origin)
     password = shared.current_password(origin, password_file)
-    origin.require_importable(password)  # what is wrong there is told before anything is made here
+    origin.require_importable(
+        password, unproven=unproven
+    )  # what is wrong there is told before anything is made here
     make_private_directory(directory)
     with IdentityLock(directory):
-        identity = keystore.import_directory(source, password, now=int(time.time()))
-    fields = shared.identity_fields(identity, keystore)
-    if as_json:
-        print_json(fields)
-    else:
-        shared.show_identity(fields)
+        now = int(time.time())
+        identity = keystore.import_directory(source, password, now=now, unproven=unproven)
+    return shared.identity_fields(identity, keystore)
 
 
 def _import_node(source: Path, base: Path, as_json: bool) -> None:

@@ -53,6 +53,9 @@ password_file_option = click.option(
     metavar="FILE",
     help="Read the password from the first line of FILE instead of asking.",
 )
+unproven_option = click.option(
+    "--unproven", is_flag=True, help="Take the keys as they are where no recovery words prove them."
+)
 dialect_option = click.option(
     "--dialect",
     "dialect_name",
