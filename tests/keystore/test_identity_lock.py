@@ -155,29 +155,63 @@ def test_a_probe_does_not_make_us_fail(tmp_path: Path, monkeypatch: pytest.Monke
     os.close(descriptor)
 
 
-def test_the_holder_is_read_from_the_list_of_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def read_listings(monkeypatch: pytest.MonkeyPatch, locks: str, descriptors: str | None = None) -> None:
+    """Make ``/proc/locks`` say *locks*, and each descriptor *descriptors*, if given."""
+    read_text = Path.read_text
+
+    def read(path: Path) -> str:
+        if path == Path("/proc/locks"):
+            return locks
+        return read_text(path) if descriptors is None else descriptors
+
+    monkeypatch.setattr(Path, "read_text", read)
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_the_holder_is_read_from_the_list_of_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    pid = os.getppid() if alive else ended.pid
     with IdentityLock(tmp_path):
         found = (tmp_path / "identity.lock").stat()
         place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-        listing = (
+        read_listings(
+            monkeypatch,
             f"1: POSIX  ADVISORY  WRITE 11 {place} 0 EOF\n"
             f"2: FLOCK  ADVISORY  WRITE 12 {place}1 0 EOF\n"
             f"3: FLOCK  ADVISORY  READ 13 {place} 0 EOF\n"
             f"3: -> FLOCK  ADVISORY  WRITE 14 {place} 0 EOF\n"
-            f"4: FLOCK  ADVISORY  WRITE 4711 {place} 0 EOF\n"
+            f"4: FLOCK  ADVISORY  WRITE {pid} {place} 0 EOF\n",
         )
-        monkeypatch.setattr(Path, "read_text", lambda path: listing)
 
-        assert IdentityLock.status(tmp_path).pid == 4711
+        assert IdentityLock.status(tmp_path) == LockStatus(True, pid if alive else None)
 
 
 @pytest.mark.parametrize("listing", ["", "1: FLOCK  ADVISORY  WRITE x y\nnonsense\n"])
-def test_without_a_list_the_holder_is_who_has_the_file_open(
+def test_without_a_list_the_holder_is_who_has_the_file_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listing: str
 ) -> None:
-    with reference(tmp_path) as holder:
-        monkeypatch.setattr(Path, "read_text", lambda path: listing)
+    read_listings(monkeypatch, listing)
+    with reference(tmp_path) as holder, (tmp_path / "identity.lock").open():  # we have it open too
         assert IdentityLock.status(tmp_path) == LockStatus(True, holder.pid)
+
+
+@pytest.mark.parametrize("descriptors", ["pos: 0\n", "lock: 1: FLOCK  ADVISORY  READ 1 fe:00:1 0 EOF\n"])
+def test_who_only_has_the_file_open_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, descriptors: str
+) -> None:
+    read_listings(monkeypatch, "", descriptors)
+    with IdentityLock(tmp_path):
+        assert IdentityLock.status(tmp_path) == LockStatus(True, None)
+
+
+def test_of_two_processes_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "lock: 1: FLOCK  ADVISORY  WRITE {} fe:00:1 0 EOF\n"
+    read_listings(monkeypatch, "", line.format(os.getpid()) + line.format(os.getppid()))
+    with IdentityLock(tmp_path):
+        assert IdentityLock.status(tmp_path) == LockStatus(True, None)
 
 
 def test_a_holder_that_cannot_be_told_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +229,16 @@ def test_a_directory_that_is_missing_or_none_is_a_sentence(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     for use in (IdentityLock(tmp_path / "file").acquire, lambda: IdentityLock.status(tmp_path / "file")):
         with pytest.raises(StorageError, match=r"cannot open .*Not a directory"):
+            use()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300], ids=["nul", "long"])
+def test_a_directory_with_no_possible_name_is_a_sentence(tmp_path: Path, name: str) -> None:
+    directory = tmp_path / name
+    for use in (IdentityLock(directory).acquire, lambda: IdentityLock.status(directory)):
+        with pytest.raises(
+            StorageError, match=r"cannot open .*: (File name too long|no file can have that name)"
+        ):
             use()
 
 
@@ -221,3 +265,74 @@ def test_a_file_system_without_locks_is_a_sentence(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(fcntl, "flock", fail)
     with pytest.raises(StorageError, match="No locks available; choose a data directory on a local disk"):
         IdentityLock(tmp_path).acquire()
+
+
+def test_a_forked_child_neither_has_nor_gives_away_the_lock(tmp_path: Path) -> None:
+    lock = IdentityLock(tmp_path)
+    lock.acquire()
+    if (child := os.fork()) == 0:
+        wrong = lock.held
+        try:
+            lock.acquire()
+            wrong = True
+        except IdentityLockedError as error:
+            wrong = wrong or error.pid != os.getppid()
+        lock.release()
+        os._exit(wrong)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert lock.held
+    assert IdentityLock.status(tmp_path) == LockStatus(True, os.getpid())
+    lock.release()
+    assert IdentityLock.status(tmp_path) == FREE
+
+
+def test_a_forked_child_takes_the_lock_once_it_is_free(tmp_path: Path) -> None:
+    lock, ready = IdentityLock(tmp_path), os.pipe()
+    lock.acquire()
+    if (child := os.fork()) == 0:
+        os.read(ready[0], 1)
+        lock.acquire()
+        held = lock.held
+        lock.release()
+        os._exit(not held)
+
+    lock.release()
+    os.write(ready[1], b"!")
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(ready[0])
+    os.close(ready[1])
+
+
+@pytest.mark.parametrize("put_back", [True, False])
+def test_a_file_replaced_while_it_is_locked_excludes_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, put_back: bool
+) -> None:
+    taken, replaced = identity_lock._taken, False
+
+    def replace_first(descriptor: int, kind: int, path: Path) -> bool:
+        nonlocal replaced
+        if not replaced:
+            replaced = True
+            path.unlink()
+            if put_back:
+                path.touch()
+        return taken(descriptor, kind, path)
+
+    monkeypatch.setattr(identity_lock, "_taken", replace_first)
+    with IdentityLock(tmp_path), pytest.raises(IdentityLockedError):
+        IdentityLock(tmp_path).acquire()
+    assert IdentityLock.status(tmp_path) == FREE
+
+
+def test_a_file_replaced_for_ever_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace(descriptor: int, kind: int, path: Path) -> bool:
+        path.unlink()
+        return False
+
+    monkeypatch.setattr(identity_lock, "_taken", replace)
+    before = os.listdir("/proc/self/fd")
+
+    with pytest.raises(StorageError, match=r"identity\.lock is being replaced again and again"):
+        IdentityLock(tmp_path).acquire()
+    assert os.listdir("/proc/self/fd") == before
