@@ -12,8 +12,9 @@ from pathlib import Path
 
 from dna_dht.errors import StorageError
 from dna_dht.private_files import (
+    exists,
     is_exposed,
-    make_private_directory,
+    make_new_directory,
     move_directory,
     read_whole,
     remove,
@@ -69,7 +70,7 @@ class DataDirectory:
 
     def holds_identity(self) -> bool:
         """Whether there is a key file, sound or not."""
-        return any(path.is_symlink() or path.exists() for path in (self.encryption, self.signing))
+        return any(exists(path) for path in (self.encryption, self.signing))
 
     def read(self) -> dict[Path, bytes]:
         """The contents of those files that exist; StorageError if one cannot be read or is too large."""
@@ -87,9 +88,9 @@ class DataDirectory:
             )
         self.remove_leftovers()
         for path in (*self._loose, self._staging):
-            if path.is_symlink() or path.exists():
+            if exists(path):
                 self.set_aside(path, now)
-        if self.keys.is_symlink() or (self.keys.exists() and not self._keys_are_empty()):
+        if exists(self.keys) and not self._keys_are_empty():
             self.set_aside(self.keys, now)
         written: list[Path] = []
         try:
@@ -97,7 +98,7 @@ class DataDirectory:
                 if path in files:
                     write_private(path, files[path])
                     written.append(path)
-            make_private_directory(self._staging)
+            make_new_directory(self._staging)
             for path in (self.signing, self.encryption):
                 write_private(self._staging / path.name, files[path])
             move_directory(self._staging, self.keys)

@@ -16,7 +16,7 @@ from dna_dht.keystore import password as envelope
 from dna_dht.keystore.data_directory import DataDirectory
 from dna_dht.keystore.key_file import KeyFile
 from dna_dht.keystore.stored_identity import StoredIdentity
-from dna_dht.private_files import write_private
+from dna_dht.private_files import exists, write_private
 
 _log = logging.getLogger(__name__)
 
@@ -61,9 +61,9 @@ def mend(places: DataDirectory, stored: StoredIdentity, password: str | None, no
 def cache_node(places: DataDirectory, node: NodeIdentity, now: int) -> None:
     """Write those of ``dht_identity.*`` that are missing and can be made; loading does without them."""
     try:
-        if node.seed is not None and not places.node_seed.exists():
+        if node.seed is not None and not exists(places.node_seed):
             write_private(places.node_seed, node.seed)
-        if not places.node_blob.exists() and node.expanded_key() is not None:
+        if not exists(places.node_blob) and node.expanded_key() is not None:
             write_private(places.node_blob, ExportBlob.of(node, now).encode())
     except StorageError as error:
         _log.warning("the data directory is incomplete: %s", error)

@@ -8,19 +8,20 @@ nothing or an identity that the next start completes.
 A server of the reference has no ``.seed``: its identity is ``.dsa`` with the public key in ``.pub`` or
 ``.cert``. It is used as it is, if the optional package ``pqcrypto`` is there to sign with it.
 
-Reading, case by case:
+Reading, case by case. The first that fits decides; whatever disagrees with the identity found is moved aside
+(``.bad-<unix time>``, nothing is overwritten), and companions that are missing then are written again:
 
 * no file: there is no identity yet;
-* a seed that makes the key in ``.pub``: that identity. A missing companion is written again; a damaged
-  one is moved aside first. If ``.pub`` itself is damaged, ``.cert`` or ``.dsa`` must vouch for the seed;
-* no seed, but a ``.dsa`` that belongs to ``.pub`` (an identity of the reference): that identity.
-  Companions are mended likewise; for a damaged ``.pub`` the certificate must vouch;
-* no seed, and ``pqcrypto`` or the public key is missing: refused with a sentence, for replacing an identity
-  is the operator's decision;
-* anything else is damaged: all its files are moved aside (``.bad-<unix time>``), nothing is overwritten.
+* a seed alone, or a seed whose key is that of ``.pub``, ``.cert`` or ``.dsa``: that identity;
+* a ``.dsa`` that belongs to the key in ``.pub`` or ``.cert`` (an identity of the reference, or one of ours with
+  a damaged seed): that identity, or a refusal if ``pqcrypto`` is missing;
+* a ``.dsa`` without any public key, or a 32-byte seed that all other files dispute: refused. The secret may
+  well be sound, and replacing an identity is the operator's decision;
+* anything else is damaged beyond use: all of it is moved aside for a new identity.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +29,10 @@ from dna_dht.crypto.certificate import Certificate
 from dna_dht.crypto.expanded_key import EXPANDED_SIZE, ExpandedSigningKey, belongs_to, can_sign
 from dna_dht.crypto.mldsa import PUBLIC_KEY_SIZE, SEED_SIZE
 from dna_dht.crypto.node_identity import NodeIdentity
-from dna_dht.errors import CryptoError, DecodeError, StorageError
+from dna_dht.errors import CryptoError, DecodeError, MissingPackageError, StorageError
 from dna_dht.private_files import (
     directory_held,
+    exists,
     make_private_directory,
     read_file,
     read_secret,
@@ -45,12 +47,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What the files hold: *present* ones, those that are *bad*, and the identity if they make one."""
+    """What the files hold: *present* ones, those that are *bad*, and the identity if they make one.
+
+    *refusal* says why there is none, if that is not for us to mend.
+    """
 
     present: tuple[Path, ...]
     bad: tuple[Path, ...] = ()
     identity: NodeIdentity | None = None
-    lacking: str = ""  # what to do before the expanded key alone can be used, if anything
+    refusal: CryptoError | None = None
 
 
 class NodeIdentityFiles:
@@ -71,22 +76,23 @@ class NodeIdentityFiles:
     @property
     def secret(self) -> Path:
         """The file that is the identity: ``.dsa`` if there is one and no ``.seed``, else ``.seed``."""
-        return self.dsa if self.dsa.exists() and not self.seed.exists() else self.seed
+        return self.dsa if exists(self.dsa) and not exists(self.seed) else self.seed
 
     def load(self, now: int) -> NodeIdentity | None:
         """The identity in the files, completed if companions are missing; None if there is no file at all.
 
         Raises:
             ConfigError: other users may access a secret file.
-            CryptoError: the files are damaged, or hold only an expanded key that cannot be used here. They
-                are left as they are.
+            CryptoError: the files are damaged, or the secret in them cannot be used (MissingPackageError:
+                until a package is installed). They are left as they are.
             StorageError: a file cannot be read.
         """
         with directory_held(self.base.parent):
             found = self._examine()
             if not found.present:
                 return None
-            self._refuse_lacking(found)
+            if found.refusal is not None:
+                raise found.refusal
             if found.identity is None:
                 raise CryptoError(
                     f"the identity files {self.base}.* are damaged or do not belong together:"
@@ -100,13 +106,15 @@ class NodeIdentityFiles:
 
         Raises:
             ConfigError: other users may access a secret file.
-            CryptoError: the files hold only an expanded key that cannot be used here.
+            CryptoError: they hold a secret that may be sound, but cannot be used (MissingPackageError: until
+                a package is installed). They are left as they are.
             StorageError: a file cannot be read, moved or written; nothing was overwritten.
         """
         make_private_directory(self.base.parent)
         with directory_held(self.base.parent):
             found = self._examine()
-            self._refuse_lacking(found)
+            if found.refusal is not None:
+                raise found.refusal
             if found.identity is not None:
                 self._mend(found.identity, found.bad, now)
                 return found.identity
@@ -138,25 +146,44 @@ class NodeIdentityFiles:
 
     def _examine(self) -> _Found:
         contents = self._contents()
-        present, seed, dsa = tuple(contents), contents.get(self.seed), contents.get(self.dsa)
-        if seed is not None:
-            if len(seed) != SEED_SIZE:
-                return _Found(present)
-            return self._judged(NodeIdentity.from_seed(seed), contents)
+        present, seed = tuple(contents), contents.get(self.seed)
+        sized = seed is not None and len(seed) == SEED_SIZE
+        if seed is not None and sized:
+            identity = NodeIdentity.from_seed(seed)
+            bad = self._disagreeing(identity, contents)
+            if len(bad) < len(present) - 1 or len(present) == 1:
+                return _Found(present, bad, identity)
+        found = self._of_expanded_key(contents)
+        if sized and found.identity is None and found.refusal is None:
+            others = ", ".join(path.name for path in present if path != self.seed)
+            return _Found(
+                present,
+                refusal=CryptoError(
+                    f"{self.seed} may be sound, but does not belong to {others} beside it: restore what is"
+                    " wrong from a backup, or move it away; without any of the files a new identity is made"
+                ),
+            )
+        return found
 
-        public_key = self._public_key(contents)
-        if dsa is None or len(dsa) != EXPANDED_SIZE or (public_key and not belongs_to(dsa, public_key)):
+    def _of_expanded_key(self, contents: dict[Path, bytes]) -> _Found:
+        """The identity of ``.dsa``, with the public key in ``.pub`` or ``.cert``."""
+        present, dsa = tuple(contents), contents.get(self.dsa)
+        keys = self._public_keys(contents)
+        if dsa is None or len(dsa) != EXPANDED_SIZE:
             return _Found(present)
+        if not keys:
+            return self._unusable(present, f"put {self.pub.name} or {self.cert.name} beside it")
+        public_key = next((key for key in keys if belongs_to(dsa, key)), None)
         if public_key is None:
-            return _Found(present, lacking=f"put {self.pub.name} or {self.cert.name} beside it")
+            return _Found(present)
         if not can_sign():
-            return _Found(present, lacking="run \"pip install 'dna-dht[deployed]'\" (package pqcrypto)")
+            return self._unusable(present, "run \"pip install 'dna-dht[deployed]'\" (package pqcrypto)")
         try:
             identity = NodeIdentity(ExpandedSigningKey(dsa, public_key))
         except CryptoError:  # damaged where no hash covers it
             return _Found(present)
-        _log.info("%s has no seed beside it: each signature takes 11 ms or more", self.dsa)
-        return self._judged(identity, contents)
+        _log.info("%s has no sound seed beside it: each signature takes 11 ms or more", self.dsa)
+        return _Found(present, self._disagreeing(identity, contents), identity)
 
     def _contents(self) -> dict[Path, bytes]:
         """What is in those files that exist."""
@@ -168,26 +195,21 @@ class NodeIdentityFiles:
         }
         return {path: content for path, content in contents.items() if content is not None}
 
-    def _public_key(self, contents: dict[Path, bytes]) -> bytes | None:
-        """The key in ``.pub``, or in ``.cert`` if ``.pub`` is missing or cut."""
-        pub, cert = contents.get(self.pub), contents.get(self.cert)
-        if pub is not None and len(pub) == PUBLIC_KEY_SIZE:
-            return pub
-        return None if cert is None else _key_of(cert)
+    def _public_keys(self, contents: dict[Path, bytes]) -> list[bytes]:
+        """The keys in ``.pub`` and ``.cert``, of those that hold one."""
+        pub, cert = contents.get(self.pub, b""), _key_of(contents.get(self.cert, b""))
+        return [key for key in (pub, cert) if key is not None and len(key) == PUBLIC_KEY_SIZE]
 
-    def _judged(self, identity: NodeIdentity, contents: dict[Path, bytes]) -> _Found:
-        """Whether the companions of *identity* are its own."""
-        public_key, pub, cert = identity.public_key, contents.get(self.pub), contents.get(self.cert)
-        dsa = contents.get(self.dsa)
-        agrees = {
-            self.pub: pub == public_key,
-            self.cert: cert is not None and _key_of(cert) == public_key,
-            self.dsa: dsa is not None and belongs_to(dsa, public_key) and _expands_to(identity, dsa),
+    def _disagreeing(self, identity: NodeIdentity, contents: dict[Path, bytes]) -> tuple[Path, ...]:
+        """The files that are not those of *identity*."""
+        public_key = identity.public_key
+        agrees: dict[Path, Callable[[bytes], bool]] = {
+            self.seed: lambda seed: seed == identity.seed,
+            self.dsa: lambda dsa: belongs_to(dsa, public_key) and _expands_to(identity, dsa),
+            self.pub: lambda pub: pub == public_key,
+            self.cert: lambda cert: _key_of(cert) == public_key,
         }
-        bad = tuple(path for path in contents if not agrees.get(path, True))
-        if self.pub in bad and (len(pub or b"") == PUBLIC_KEY_SIZE or not any(agrees.values())):
-            return _Found(tuple(contents))
-        return _Found(tuple(contents), bad, identity)
+        return tuple(path for path, content in contents.items() if not agrees[path](content))
 
     def _is_part_of(self, identity: NodeIdentity) -> bool:
         """Whether a save of *identity* that was interrupted would leave these files."""
@@ -201,14 +223,16 @@ class NodeIdentityFiles:
         same = all(expected[path] == content for path, content in contents.items())
         return same and (cert is None or _key_of(cert) == identity.public_key)
 
-    def _refuse_lacking(self, found: _Found) -> None:
-        if found.lacking:
-            raise CryptoError(
-                f"{self.dsa} holds only an expanded secret key, which needs {self.seed.name} to be loaded:"
-                " derive the identity again from its seed or recovery phrase,"
-                f" or {found.lacking} to use it as it is,"
-                " or move the files away to start with a new identity"
-            )
+    def _unusable(self, present: tuple[Path, ...], remedy: str) -> _Found:
+        """A refusal of ``.dsa`` as it is."""
+        kind = MissingPackageError if "pip" in remedy else CryptoError
+        refusal = kind(
+            f"{self.dsa} holds only an expanded secret key, which needs {self.seed.name} to be loaded:"
+            " derive the identity again from its seed or recovery phrase,"
+            f" or {remedy} to use it as it is,"
+            " or move the files away to start with a new identity"
+        )
+        return _Found(present, refusal=refusal)
 
     def _set_aside(self, paths: tuple[Path, ...], now: int) -> None:
         for path in paths:
@@ -218,18 +242,18 @@ class NodeIdentityFiles:
 
     def _complete(self, identity: NodeIdentity, now: int) -> None:
         """Write the files that do not exist, the seed first; the expanded key first if there is no seed."""
-        if identity.seed is not None and not self.seed.exists():
+        if identity.seed is not None and not exists(self.seed):
             write_private(self.seed, identity.seed)
         if identity.seed is None:
             self._write_dsa(identity)
-        if not self.pub.exists():
+        if not exists(self.pub):
             write_private(self.pub, identity.public_key)
-        if not self.cert.exists():
+        if not exists(self.cert):
             write_private(self.cert, Certificate.of_node(identity.public_key, now).encode())
         self._write_dsa(identity)
 
     def _write_dsa(self, identity: NodeIdentity) -> None:
-        if not self.dsa.exists() and (secret_key := identity.expanded_key()) is not None:
+        if not exists(self.dsa) and (secret_key := identity.expanded_key()) is not None:
             write_private(self.dsa, secret_key)
 
 
