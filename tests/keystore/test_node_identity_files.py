@@ -4,6 +4,7 @@ import logging
 import stat
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from dna_dht.crypto.certificate import Certificate
 from dna_dht.crypto.export_blob import ExportBlob
 from dna_dht.crypto.mldsa import verify
 from dna_dht.crypto.node_identity import NodeIdentity
-from dna_dht.errors import ConfigError, CryptoError, StorageError
+from dna_dht.errors import ConfigError, CryptoError, MissingPackageError, StorageError
 from dna_dht.keystore import node_identity_files
 from dna_dht.keystore.node_identity_files import NodeIdentityFiles
 from dna_dht.private_files import write_private
@@ -21,6 +22,7 @@ from dna_dht.private_files import write_private
 PATH = Path(__file__).parents[1] / "vectors" / "crypto-node-identity.json"
 NODES: list[dict[str, Any]] = json.loads(PATH.read_text())["cases"]
 NOW = 1_769_126_400
+Start = Callable[[NodeIdentityFiles, int], NodeIdentity | None]
 ALICE, BOB = NodeIdentity.from_seed(b"\1" * 32), NodeIdentity.from_seed(b"\2" * 32)
 
 
@@ -31,6 +33,10 @@ def files(tmp_path: Path) -> NodeIdentityFiles:
 
 def names(files: NodeIdentityFiles) -> set[str]:
     return {path.name.removeprefix("node.identity") for path in files.base.parent.iterdir()}
+
+
+def contents_of(files: NodeIdentityFiles) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in files.base.parent.iterdir()}
 
 
 @pytest.mark.parametrize("case", NODES, ids=lambda case: case["name"])
@@ -172,21 +178,14 @@ def test_a_cut_public_key_is_replaced_when_another_file_vouches_for_the_seed(
     assert files.pub.read_bytes() == ALICE.public_key
 
 
-def damage_seed_length(files: NodeIdentityFiles) -> None:
-    files.seed.write_bytes(ALICE.seed + b"\0")
+def cut_the_seed_and_the_expanded_key(files: NodeIdentityFiles) -> None:
+    for path in (files.seed, files.dsa):
+        path.write_bytes(path.read_bytes()[:-1])
 
 
-def damage_seed(files: NodeIdentityFiles) -> None:
-    files.seed.write_bytes(BOB.seed)
-
-
-def damage_pub(files: NodeIdentityFiles) -> None:
-    files.pub.write_bytes(BOB.public_key)
-
-
-def damage_all_but_the_seed(files: NodeIdentityFiles) -> None:
-    for path in (files.dsa, files.pub, files.cert):
-        path.write_bytes(b"")
+def add_to_the_seed_and_lose_the_expanded_key(files: NodeIdentityFiles) -> None:
+    files.seed.write_bytes(files.seed.read_bytes() + b"\0")
+    files.dsa.unlink()
 
 
 def lose_the_secret(files: NodeIdentityFiles) -> None:
@@ -202,15 +201,14 @@ def lose_the_seed_and_cut_the_expanded_key(files: NodeIdentityFiles) -> None:
 def lose_the_seed_and_mix_identities(files: NodeIdentityFiles) -> None:
     files.seed.unlink()
     files.pub.write_bytes(BOB.public_key)
+    files.cert.write_bytes(b"")
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        damage_seed_length,
-        damage_seed,
-        damage_pub,
-        damage_all_but_the_seed,
+        cut_the_seed_and_the_expanded_key,
+        add_to_the_seed_and_lose_the_expanded_key,
         lose_the_secret,
         lose_the_seed_and_cut_the_expanded_key,
         lose_the_seed_and_mix_identities,
@@ -221,11 +219,11 @@ def test_damaged_files_are_refused_by_load_and_moved_aside_by_load_or_create(
 ) -> None:
     files.save(ALICE, NOW)
     damage(files)
-    before = {path.name: path.read_bytes() for path in files.base.parent.iterdir()}
+    before = contents_of(files)
 
     with pytest.raises(CryptoError, match="damaged or do not belong together"):
         files.load(NOW)
-    assert {path.name: path.read_bytes() for path in files.base.parent.iterdir()} == before
+    assert contents_of(files) == before
 
     identity = files.load_or_create(NOW)
 
@@ -235,11 +233,126 @@ def test_damaged_files_are_refused_by_load_and_moved_aside_by_load_or_create(
         assert (files.base.parent / f"{name}.bad-{NOW}").read_bytes() == content
 
 
+def flipped(content: bytes) -> bytes:
+    return content[:16] + bytes((content[16] ^ 1,)) + content[17:]
+
+
+@pytest.mark.parametrize("lost", [[], [".cert"], [".dsa"], [".seed"]])
+@pytest.mark.parametrize("start", [NodeIdentityFiles.load, NodeIdentityFiles.load_or_create])
+def test_a_flipped_bit_in_the_public_key_does_not_cost_the_identity(
+    files: NodeIdentityFiles, lost: list[str], start: Start
+) -> None:
+    files.save(ALICE, NOW)
+    before = contents_of(files)
+    for suffix in lost:
+        files.base.with_name(files.base.name + suffix).unlink()
+    files.pub.write_bytes(flipped(ALICE.public_key))
+
+    assert start(files, NOW) == ALICE
+
+    aside = f"node.identity.pub.bad-{NOW}"
+    if lost == [".seed"]:
+        del before["node.identity.seed"]
+    assert contents_of(files) == before | {aside: flipped(ALICE.public_key)}
+
+
+def dispute_by_all(files: NodeIdentityFiles) -> None:
+    files.dsa.write_bytes(b"")
+    files.pub.write_bytes(BOB.public_key)
+    files.cert.write_bytes(Certificate.of_node(BOB.public_key, NOW).encode())
+
+
+def leave_only_a_flipped_public_key(files: NodeIdentityFiles) -> None:
+    files.dsa.unlink()
+    files.cert.unlink()
+    files.pub.write_bytes(flipped(ALICE.public_key))
+
+
+def flip_the_seed_and_lose_the_expanded_key(files: NodeIdentityFiles) -> None:
+    files.dsa.unlink()
+    files.seed.write_bytes(flipped(ALICE.seed or b""))
+
+
+def empty_all_but_the_seed(files: NodeIdentityFiles) -> None:
+    for path in (files.dsa, files.pub, files.cert):
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("start", [NodeIdentityFiles.load, NodeIdentityFiles.load_or_create])
+@pytest.mark.parametrize(
+    ("damage", "others"),
+    [
+        (dispute_by_all, r"node\.identity\.dsa, node\.identity\.pub, node\.identity\.cert"),
+        (leave_only_a_flipped_public_key, r"node\.identity\.pub"),
+        (flip_the_seed_and_lose_the_expanded_key, r"node\.identity\.pub, node\.identity\.cert"),
+        (empty_all_but_the_seed, r"node\.identity\.dsa, node\.identity\.pub, node\.identity\.cert"),
+    ],
+)
+def test_a_seed_that_nothing_vouches_for_is_refused_and_kept(
+    files: NodeIdentityFiles, damage: Any, others: str, start: Start
+) -> None:
+    files.save(ALICE, NOW)
+    damage(files)
+    before = contents_of(files)
+
+    with pytest.raises(
+        CryptoError, match=rf"seed does not belong to {others} beside it.*restore .*or move the others away"
+    ):
+        start(files, NOW)
+    assert contents_of(files) == before
+
+
+@pytest.mark.parametrize("seed", [b"", b"\1" * 33, BOB.seed], ids=["empty", "longer", "other"])
+@pytest.mark.parametrize("lost", [None, ".pub", ".cert"])
+@pytest.mark.parametrize("start", [NodeIdentityFiles.load, NodeIdentityFiles.load_or_create])
+def test_with_a_damaged_seed_the_expanded_key_is_the_identity(
+    files: NodeIdentityFiles, seed: bytes, lost: str | None, start: Start
+) -> None:
+    files.save(ALICE, NOW)
+    expected = contents_of(files)
+    del expected["node.identity.seed"]
+    files.seed.write_bytes(seed)
+    if lost:
+        files.base.with_name(files.base.name + lost).unlink()
+
+    identity = start(files, NOW)
+
+    assert identity == ALICE and identity is not None and identity.seed is None
+    assert contents_of(files) == expected | {f"node.identity.seed.bad-{NOW}": seed}
+    files.save(ALICE, NOW)  # the seed is known after all
+    assert files.seed.read_bytes() == ALICE.seed
+
+
+@pytest.mark.parametrize(
+    ("seed", "error", "text"),
+    [
+        (b"cut", MissingPackageError, r"needs a sound node\.identity\.seed to be loaded"),
+        (BOB.seed, CryptoError, r"seed does not belong to .*move the others away to keep the seed"),
+    ],
+)
+def test_a_damaged_seed_without_the_package_for_the_expanded_key_is_refused(
+    files: NodeIdentityFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: bytes,
+    error: type[CryptoError],
+    text: str,
+) -> None:
+    files.save(ALICE, NOW)
+    files.seed.write_bytes(seed)
+    before = contents_of(files)
+    monkeypatch.setitem(sys.modules, "pqcrypto.sign.ml_dsa_87", None)
+
+    for start in (files.load, files.load_or_create):
+        with pytest.raises(error, match=text):
+            start(NOW)
+    assert contents_of(files) == before
+
+
 def as_the_reference_writes_it(files: NodeIdentityFiles) -> dict[str, bytes]:
     """Make *files* those of ALICE as a server of the reference has them, without a seed; their contents."""
     files.save(ALICE, NOW)
     files.seed.unlink()
-    return {path.name: path.read_bytes() for path in files.base.parent.iterdir()}
+    return contents_of(files)
 
 
 def test_an_identity_with_only_an_expanded_key_is_used_as_it_is(
@@ -255,8 +368,8 @@ def test_an_identity_with_only_an_expanded_key_is_used_as_it_is(
         assert identity.seed is None
         assert verify(ALICE.public_key, identity.sign(b"value"), b"value")
         assert [record.levelname for record in caplog.records] == ["INFO"]
-        assert f"{files.dsa} has no seed" in caplog.text
-    assert {path.name: path.read_bytes() for path in files.base.parent.iterdir()} == before
+        assert f"{files.dsa} has no sound seed" in caplog.text
+    assert contents_of(files) == before
     assert files.secret == files.dsa
 
 
@@ -293,11 +406,12 @@ def test_without_the_package_that_signs_with_it_an_expanded_key_is_refused_and_k
 
     for start in (files.load, files.load_or_create):
         with pytest.raises(
-            CryptoError, match=r"needs node\.identity\.seed to be loaded: derive the identity again"
+            MissingPackageError,
+            match=r"needs a sound node\.identity\.seed to be loaded: derive the identity again",
         ) as refusal:
             start(NOW)
         assert "run \"pip install 'dna-dht[deployed]'\" (package pqcrypto)" in str(refusal.value)
-    assert {path.name: path.read_bytes() for path in files.base.parent.iterdir()} == before
+    assert contents_of(files) == before
 
 
 def test_an_expanded_key_alone_is_refused_and_kept(files: NodeIdentityFiles) -> None:

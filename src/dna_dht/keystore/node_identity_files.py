@@ -13,10 +13,10 @@ Reading, case by case. The first that fits decides; whatever disagrees with the 
 
 * no file: there is no identity yet;
 * a seed alone, or a seed whose key is that of ``.pub``, ``.cert`` or ``.dsa``: that identity;
-* a ``.dsa`` that belongs to the key in ``.pub`` or ``.cert`` (an identity of the reference, or one of ours with
-  a damaged seed): that identity, or a refusal if ``pqcrypto`` is missing;
-* a ``.dsa`` without any public key, or a 32-byte seed that all other files dispute: refused. The secret may
-  well be sound, and replacing an identity is the operator's decision;
+* a ``.dsa`` that belongs to the key in ``.pub`` or ``.cert`` (an identity of the reference, or one of ours
+  with a damaged seed): that identity, or a refusal if ``pqcrypto`` is missing;
+* a ``.dsa`` without any public key, or a 32-byte seed that all other files dispute: refused, for the secret
+  may well be sound, and replacing an identity is the operator's decision;
 * anything else is damaged beyond use: all of it is moved aside for a new identity.
 """
 
@@ -146,24 +146,15 @@ class NodeIdentityFiles:
 
     def _examine(self) -> _Found:
         contents = self._contents()
-        present, seed = tuple(contents), contents.get(self.seed)
-        sized = seed is not None and len(seed) == SEED_SIZE
-        if seed is not None and sized:
-            identity = NodeIdentity.from_seed(seed)
-            bad = self._disagreeing(identity, contents)
-            if len(bad) < len(present) - 1 or len(present) == 1:
-                return _Found(present, bad, identity)
+        seed, others = contents.get(self.seed), contents.keys() - {self.seed}
+        if seed is None or len(seed) != SEED_SIZE:
+            return self._of_expanded_key(contents)
+        identity = NodeIdentity.from_seed(seed)
+        bad = self._disagreeing(identity, contents)
+        if not others or len(bad) < len(others):
+            return _Found(tuple(contents), bad, identity)
         found = self._of_expanded_key(contents)
-        if sized and found.identity is None and found.refusal is None:
-            others = ", ".join(path.name for path in present if path != self.seed)
-            return _Found(
-                present,
-                refusal=CryptoError(
-                    f"{self.seed} may be sound, but does not belong to {others} beside it: restore what is"
-                    " wrong from a backup, or move it away; without any of the files a new identity is made"
-                ),
-            )
-        return found
+        return found if found.identity is not None else self._disputed(tuple(contents))
 
     def _of_expanded_key(self, contents: dict[Path, bytes]) -> _Found:
         """The identity of ``.dsa``, with the public key in ``.pub`` or ``.cert``."""
@@ -172,12 +163,13 @@ class NodeIdentityFiles:
         if dsa is None or len(dsa) != EXPANDED_SIZE:
             return _Found(present)
         if not keys:
-            return self._unusable(present, f"put {self.pub.name} or {self.cert.name} beside it")
+            return self._unusable(present, CryptoError, f"put {self.pub.name} or {self.cert.name} beside it")
         public_key = next((key for key in keys if belongs_to(dsa, key)), None)
         if public_key is None:
             return _Found(present)
         if not can_sign():
-            return self._unusable(present, "run \"pip install 'dna-dht[deployed]'\" (package pqcrypto)")
+            remedy = "run \"pip install 'dna-dht[deployed]'\" (package pqcrypto)"
+            return self._unusable(present, MissingPackageError, remedy)
         try:
             identity = NodeIdentity(ExpandedSigningKey(dsa, public_key))
         except CryptoError:  # damaged where no hash covers it
@@ -223,14 +215,23 @@ class NodeIdentityFiles:
         same = all(expected[path] == content for path, content in contents.items())
         return same and (cert is None or _key_of(cert) == identity.public_key)
 
-    def _unusable(self, present: tuple[Path, ...], remedy: str) -> _Found:
-        """A refusal of ``.dsa`` as it is."""
-        kind = MissingPackageError if "pip" in remedy else CryptoError
-        refusal = kind(
-            f"{self.dsa} holds only an expanded secret key, which needs {self.seed.name} to be loaded:"
-            " derive the identity again from its seed or recovery phrase,"
+    def _unusable(self, present: tuple[Path, ...], error: type[CryptoError], remedy: str) -> _Found:
+        """A refusal of ``.dsa`` as it is; *error* with a remedy."""
+        refusal = error(
+            f"{self.dsa} holds only an expanded secret key, which needs a sound {self.seed.name}"
+            " to be loaded: derive the identity again from its seed or recovery phrase,"
             f" or {remedy} to use it as it is,"
             " or move the files away to start with a new identity"
+        )
+        return _Found(present, refusal=refusal)
+
+    def _disputed(self, present: tuple[Path, ...]) -> _Found:
+        """A refusal of the seed, which no other file vouches for."""
+        others = ", ".join(path.name for path in present if path != self.seed)
+        refusal = CryptoError(
+            f"{self.seed} does not belong to {others} beside it, and each of them may be the damaged one:"
+            " restore it from a backup, or move the others away to keep the seed,"
+            " or all of them to start with a new identity"
         )
         return _Found(present, refusal=refusal)
 
