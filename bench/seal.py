@@ -44,7 +44,7 @@ def sealing(dialect: Dialect) -> tuple[Callable[[], object], Callable[[], object
 
     def parts() -> None:
         sender.signing.sign(PLAINTEXT)
-        mlkem.encapsulate(recipient.public.encryption_key)
+        mlkem.encapsulate(recipient.public.encryption_public_key)
 
     return partial(seal, PLAINTEXT, sender, to, timestamp=TIMESTAMP), parts
 
@@ -53,16 +53,16 @@ def opening(dialect: Dialect) -> tuple[Callable[[], object], Callable[[], object
     """Opening with the sender verified; one verification and one decapsulation."""
     sender, recipient = _people(dialect)
     container = seal(PLAINTEXT, sender, (recipient.public,), timestamp=TIMESTAMP)
-    signing_key, key = sender.public.signing_key, recipient.encryption
-    opened = open_sealed(container, recipient, find_key=lambda fingerprint: signing_key)
+    signing_public_key, key = sender.public.signing_public_key, recipient.encryption
+    opened = open_sealed(container, recipient, find_key=lambda fingerprint: signing_public_key)
     assert opened.verified and opened.plaintext == PLAINTEXT
-    _, ciphertext = mlkem.encapsulate(recipient.public.encryption_key)
+    _, ciphertext = mlkem.encapsulate(recipient.public.encryption_public_key)
 
     def parts() -> None:
-        verify(signing_key, opened.signature, PLAINTEXT)
+        verify(signing_public_key, opened.signature, PLAINTEXT)
         key.decapsulate(ciphertext)
 
-    return partial(open_sealed, container, recipient, find_key=lambda fingerprint: signing_key), parts
+    return partial(open_sealed, container, recipient, find_key=lambda fingerprint: signing_public_key), parts
 
 
 def run(report: Report) -> None:

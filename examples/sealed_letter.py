@@ -18,7 +18,7 @@ def main() -> None:
     sealed = seal(letter, alice, [bob.public, carol.public], timestamp=int(time.time()))
     print(f"a letter of {len(letter)} bytes, sealed for Bob and Carol: {len(sealed):,} bytes")
 
-    known = {alice.fingerprint: alice.public.signing_key}  # whose keys Bob and Carol have
+    known = {alice.fingerprint: alice.public.signing_public_key}  # whose keys Bob and Carol have
     for name, reader in (("Bob", bob), ("Carol", carol), ("Eve", eve)):
         try:
             opened = open_sealed(sealed, reader, find_key=known.get)

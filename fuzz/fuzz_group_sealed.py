@@ -43,7 +43,7 @@ def _check(data: bytes) -> None:
         assert len(str(error)) < 200
         group = ""
     try:
-        opened = open_group_sealed(data, KEY, author().public.signing_key)
+        opened = open_group_sealed(data, KEY, author().public.signing_public_key)
     except DecodeError:
         assert not group
         return

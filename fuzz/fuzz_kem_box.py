@@ -12,9 +12,9 @@ __all__ = ["one_input", "seeds"]
 
 
 @cache
-def key() -> kem.EncryptionKey:
+def key() -> kem.DecryptionKey:
     """Of the reader, in the documented dialect."""
-    return kem.encryption_key(bytes(32), Dialect.DOCUMENTED)
+    return kem.decryption_key(bytes(32), Dialect.DOCUMENTED)
 
 
 @cache

@@ -42,7 +42,7 @@ def accepted(data: bytes) -> Opened | None:
     """What the reader makes of *data*; None if it refuses it."""
     author, reader = people()
     try:
-        return open_sealed(data, reader, find_key={author.fingerprint: author.public.signing_key}.get)
+        return open_sealed(data, reader, find_key={author.fingerprint: author.public.signing_public_key}.get)
     except (DecodeError, DecryptionError, SignatureError) as error:
         assert len(str(error)) < 200
         return None
@@ -87,7 +87,7 @@ def _check_stranger(payload: bytes) -> None:
 def _stranger() -> tuple[bytes, Entry, bytes]:
     """A key, the entry that hands it to the reader, and the author's signature of the right plaintext."""
     author, reader = people()
-    secret, ciphertext = kem.encapsulate(reader.public.encryption_key, Dialect.DOCUMENTED)
+    secret, ciphertext = kem.encapsulate(reader.public.encryption_public_key, Dialect.DOCUMENTED)
     key = bytes(range(32))
     return key, Entry(ciphertext, aead.wrap(secret, key)), author.signing.sign(PLAINTEXT)
 

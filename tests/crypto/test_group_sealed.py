@@ -27,7 +27,7 @@ RECORDED_SENDER = Identity.from_mnemonic(Mnemonic(WORDS_OF_A))
 RECORDED = bytes.fromhex(CASE["container"])
 
 ALICE, EVE = Identity.from_master_seed(b"\1" * 64), Identity.from_master_seed(b"\2" * 64)
-SIGNING_KEY = ALICE.public.signing_key
+SIGNING_KEY = ALICE.public.signing_public_key
 GROUP, KEY, NOW = "00000000-0000-4000-8000-00000000000f", bytes(range(32)), 1_769_126_400
 CONTAINER = seal_for_group(b"hello", ALICE, GROUP, KEY, 7, timestamp=NOW)
 SIGNED = range(12, len(CONTAINER) - 4630)
@@ -56,7 +56,9 @@ def by_hand(payload: bytes, signer: Identity, group: bytes = GROUP.encode() + b"
 
 
 def test_the_recorded_container_is_opened() -> None:
-    opened = open_group_sealed(RECORDED, bytes.fromhex(CASE["gek"]), RECORDED_SENDER.public.signing_key)
+    opened = open_group_sealed(
+        RECORDED, bytes.fromhex(CASE["gek"]), RECORDED_SENDER.public.signing_public_key
+    )
 
     assert group_of(RECORDED) == (CASE["group_uuid"], CASE["gek_version"])
     assert opened == GroupOpened(
@@ -205,12 +207,12 @@ def test_a_container_by_hand_is_opened_when_it_keeps_the_rules() -> None:
 
 def test_who_claims_to_be_another_member_is_refused() -> None:
     with pytest.raises(SignatureError, match="another sender than the one who signed"):
-        open_group_sealed(by_hand(payload_of(ALICE), EVE), KEY, EVE.public.signing_key)
+        open_group_sealed(by_hand(payload_of(ALICE), EVE), KEY, EVE.public.signing_public_key)
 
 
 def test_another_signer_is_refused() -> None:
     with pytest.raises(SignatureError, match="forged"):
-        open_group_sealed(CONTAINER, KEY, EVE.public.signing_key)
+        open_group_sealed(CONTAINER, KEY, EVE.public.signing_public_key)
 
 
 @pytest.mark.parametrize("key", [bytes(32), KEY[:31] + b"\0"], ids=["zeros", "last byte"])

@@ -37,12 +37,12 @@ def test_recorded_words_give_every_recorded_key(case: dict[str, Any]) -> None:
 
     assert identity.signing.seed == bytes.fromhex(case["signing_seed"])
     assert identity.signing.public_key.hex() == case["signing_public_key"]
-    assert identity.public.signing_key.hex() == case["signing_public_key"]
+    assert identity.public.signing_public_key.hex() == case["signing_public_key"]
     assert sha3(expand(identity.signing.seed) or b"") == case["signing_secret_key_sha3_512"]
     assert identity.fingerprint == identity.public.fingerprint == case["fingerprint"]
     assert isinstance(identity.encryption, KyberKey)
     assert identity.encryption.public_key.hex() == case["kyber_public_key"]
-    assert identity.public.encryption_key.hex() == case["kyber_public_key"]
+    assert identity.public.encryption_public_key.hex() == case["kyber_public_key"]
     assert sha3(identity.encryption.secret_key) == case["kyber_secret_key_sha3_512"]
     assert identity.node.seed == bytes.fromhex(case["dht_identity_seed"])
     assert sha3(identity.node.public_key) == case["dht_public_key_sha3_512"]
@@ -60,15 +60,15 @@ def test_only_the_encryption_key_depends_on_the_dialect(case: dict[str, Any]) ->
     assert documented.signing == deployed.signing
     assert documented.node == deployed.node
     assert documented.fingerprint == case["fingerprint"]
-    assert documented.public.encryption_key != deployed.public.encryption_key
+    assert documented.public.encryption_public_key != deployed.public.encryption_public_key
     assert documented != deployed and documented.public != deployed.public
 
 
 def test_the_three_keys_are_three_different_ones() -> None:
     assert ALICE.signing.public_key != ALICE.node.public_key
     assert ALICE.signing.seed != ALICE.node.seed
-    assert verify(ALICE.public.signing_key, ALICE.signing.sign(b"profile"), b"profile")
-    assert not verify(ALICE.public.signing_key, ALICE.node.sign(b"profile"), b"profile")
+    assert verify(ALICE.public.signing_public_key, ALICE.signing.sign(b"profile"), b"profile")
+    assert not verify(ALICE.public.signing_public_key, ALICE.node.sign(b"profile"), b"profile")
 
 
 def test_identities_are_equal_when_their_keys_are() -> None:
@@ -127,16 +127,26 @@ def test_no_secret_leaks_through_texts_or_copies(identity: Identity) -> None:
 def test_public_keys_of_another_length_are_refused() -> None:
     public = ALICE.public
 
-    for wrong in (public.signing_key[:-1], public.signing_key + b"\0", b"", public.encryption_key):
-        with pytest.raises(ValueError, match="a signing key has 2592 bytes"):
-            PublicIdentity(wrong, public.encryption_key)
-    for wrong in (public.encryption_key[:-1], public.encryption_key + b"\0", b"", public.signing_key):
-        with pytest.raises(ValueError, match="an encryption key has 1568 bytes"):
-            PublicIdentity(public.signing_key, wrong)
+    for wrong in (
+        public.signing_public_key[:-1],
+        public.signing_public_key + b"\0",
+        b"",
+        public.encryption_public_key,
+    ):
+        with pytest.raises(ValueError, match="a signing public key has 2592 bytes"):
+            PublicIdentity(wrong, public.encryption_public_key)
+    for wrong in (
+        public.encryption_public_key[:-1],
+        public.encryption_public_key + b"\0",
+        b"",
+        public.signing_public_key,
+    ):
+        with pytest.raises(ValueError, match="an encryption public key has 1568 bytes"):
+            PublicIdentity(public.signing_public_key, wrong)
 
 
 def test_a_public_identity_is_a_value_and_may_travel() -> None:
-    again = PublicIdentity(ALICE.public.signing_key, ALICE.public.encryption_key)
+    again = PublicIdentity(ALICE.public.signing_public_key, ALICE.public.encryption_public_key)
 
     assert again == ALICE.public and hash(again) == hash(ALICE.public)
     assert pickle.loads(pickle.dumps(again)) == again
@@ -181,7 +191,7 @@ def test_an_identity_cannot_be_changed(name: str) -> None:
         setattr(identity, name, getattr(identity, name))
 
 
-@pytest.mark.parametrize("name", ["signing_key", "encryption_key", "fingerprint"])
+@pytest.mark.parametrize("name", ["signing_public_key", "encryption_public_key", "fingerprint"])
 def test_what_is_public_cannot_be_changed(name: str) -> None:
     public = Identity.from_master_seed(bytes(64)).public
 

@@ -14,7 +14,7 @@ from dna_dht.errors import CryptoError
 PATH = Path(__file__).parents[1] / "vectors" / "crypto-kem.json"
 CASES: dict[str, dict[str, Any]] = {case["name"]: case for case in json.loads(PATH.read_text())["cases"]}
 SEED = bytes.fromhex(CASES["keygen A"]["seed"])
-KEYS = {dialect: kem.encryption_key(SEED, dialect) for dialect in Dialect}
+KEYS = {dialect: kem.decryption_key(SEED, dialect) for dialect in Dialect}
 DIALECTS = pytest.mark.parametrize("dialect", Dialect, ids=lambda dialect: dialect.value)
 
 
@@ -51,7 +51,7 @@ def test_the_recorded_ciphertext_gives_both_recorded_secrets() -> None:
 
 @DIALECTS
 def test_a_ciphertext_for_another_key_gives_wrong_secrets_and_no_error(dialect: Dialect) -> None:
-    secret, ciphertext = kem.encapsulate(kem.encryption_key(bytes(32), dialect).public_key, dialect)
+    secret, ciphertext = kem.encapsulate(kem.decryption_key(bytes(32), dialect).public_key, dialect)
 
     assert secret not in kem.shared_secrets(KEYS[dialect], ciphertext)
 
@@ -77,4 +77,4 @@ def test_writing_for_users_of_the_other_dialect_needs_no_extra(monkeypatch: pyte
 
     assert kem.shared_secrets(KEYS[Dialect.DEPLOYED], ciphertext)[0] == secret
     with pytest.raises(CryptoError, match=r"dna-dht\[deployed\]"):
-        kem.encryption_key(SEED, Dialect.DEPLOYED)
+        kem.decryption_key(SEED, Dialect.DEPLOYED)

@@ -12,7 +12,7 @@ from dna_dht.dialect import Dialect
 from dna_dht.errors import CryptoError, DecodeError, DecryptionError
 
 SEED = bytes(range(32))
-KEYS = {dialect: kem.encryption_key(SEED, dialect) for dialect in Dialect}
+KEYS = {dialect: kem.decryption_key(SEED, dialect) for dialect in Dialect}
 DOCUMENTED = KEYS[Dialect.DOCUMENTED]
 GROUP_KEY = bytes(range(100, 132))
 PAIRS = pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_every_changed_byte_is_noticed() -> None:
 
 @PAIRS
 def test_a_box_for_another_is_refused(reader: Dialect, writer: Dialect) -> None:
-    box = close_box(GROUP_KEY, kem.encryption_key(bytes(32), reader).public_key, writer)
+    box = close_box(GROUP_KEY, kem.decryption_key(bytes(32), reader).public_key, writer)
 
     with pytest.raises(DecryptionError):
         open_box(box, KEYS[reader])

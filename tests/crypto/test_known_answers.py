@@ -57,9 +57,9 @@ def test_words_give_the_documented_identity(case: dict[str, Any]) -> None:
     assert identity.fingerprint == case["fingerprint"]
     assert sha3(identity.signing.public_key) == case["signing_public_key_sha3_512"]
     assert identity.encryption.secret_key.hex() == case["mlkem_seed"]
-    assert sha3(identity.public.encryption_key) == case["mlkem_public_key_sha3_512"]
-    assert identity.public.encryption_key.hex() == case.get(
-        "mlkem_public_key", identity.public.encryption_key.hex()
+    assert sha3(identity.public.encryption_public_key) == case["mlkem_public_key_sha3_512"]
+    assert identity.public.encryption_public_key.hex() == case.get(
+        "mlkem_public_key", identity.public.encryption_public_key.hex()
     )
     assert identity.node.node_id_text() == case["node_id_text"] and len(case["node_id_text"]) == 128
     assert sha3(identity.node.public_key) == case["dht_public_key_sha3_512"]
@@ -70,7 +70,7 @@ def test_words_give_the_documented_identity(case: dict[str, Any]) -> None:
 def test_the_documented_identity_opens_the_known_ciphertext(case: dict[str, Any]) -> None:
     identity = Identity.from_mnemonic(Mnemonic(case["mnemonic"]))
     m = labelled(f"m for {case['name']}", 32)
-    secret, ciphertext = ML_KEM_1024._encaps_internal(identity.public.encryption_key, m)
+    secret, ciphertext = ML_KEM_1024._encaps_internal(identity.public.encryption_public_key, m)
 
     assert m.hex() == case["m"]
     assert sha3(ciphertext) == case["ciphertext_sha3_512"]

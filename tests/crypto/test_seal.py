@@ -48,7 +48,7 @@ BOTH_DIALECTS = pytest.mark.parametrize("dialect", Dialect, ids=lambda dialect: 
 
 
 def keys_of(*people: Identity) -> Callable[[str], bytes | None]:
-    return {person.fingerprint: person.public.signing_key for person in people}.get
+    return {person.fingerprint: person.public.signing_public_key for person in people}.get
 
 
 def flipped(data: bytes, place: int, mask: int = 1) -> bytes:
@@ -63,7 +63,7 @@ def payload_of(sender: Identity, timestamp: int, plaintext: bytes) -> bytes:
 def sealed_by_hand(payload: bytes, signature: bytes, reader: PublicIdentity) -> bytes:
     """What somebody makes who knows the format and *reader*'s public key, and keeps no rule."""
     key, header = bytes(range(32)), header_of(1, len(payload))
-    secret, ciphertext = kem.encapsulate(reader.encryption_key, Dialect.DOCUMENTED)
+    secret, ciphertext = kem.encapsulate(reader.encryption_public_key, Dialect.DOCUMENTED)
     entry = Entry(ciphertext, aead.wrap(secret, key))
     return Sealed(header, (entry,), aead.encrypt(key, payload, header), signature).encode()
 
@@ -90,7 +90,7 @@ def test_each_recipient_opens_the_recorded_container(case: dict[str, Any], index
         recipients=len(case["recipients"]),
         signature=opened.signature,
     )
-    assert verify(sender.public.signing_key, opened.signature, opened.plaintext)
+    assert verify(sender.public.signing_public_key, opened.signature, opened.plaintext)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_a_message_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 @BOTH_DIALECTS
 def test_the_recipient_whose_key_is_damaged_is_named(dialect: Dialect) -> None:
-    damaged = PublicIdentity(CAROL.public.signing_key, b"\xff" * 1568)
+    damaged = PublicIdentity(CAROL.public.signing_public_key, b"\xff" * 1568)
 
     with pytest.raises(CryptoError, match=re.escape(repr(damaged)) + ".*damaged"):
         seal(WORDS, PEOPLE[dialect][0], [BOB.public, damaged], timestamp=NOW)
@@ -267,7 +267,7 @@ def test_the_sender_and_the_words_cannot_be_read_from_outside() -> None:
 def test_an_expanded_signing_key_seals_too() -> None:
     secret = expand(ALICE.signing.seed or b"")
     assert secret is not None
-    signing = ExpandedSigningKey(secret, ALICE.public.signing_key)
+    signing = ExpandedSigningKey(secret, ALICE.public.signing_public_key)
     sender = Identity(signing, ALICE.encryption, ALICE.node)
 
     container = seal(WORDS, sender, [BOB.public], timestamp=NOW)
@@ -289,7 +289,7 @@ def test_a_forgery_is_noticed_when_the_key_is_found_later() -> None:
 
     assert not opened.verified
     with pytest.raises(SignatureError, match="forged"):
-        opened.verified_with(ALICE.public.signing_key)
+        opened.verified_with(ALICE.public.signing_public_key)
 
 
 def test_find_key_is_not_asked_for_what_is_known_or_refused() -> None:
@@ -333,7 +333,7 @@ def test_a_sender_is_recognised_by_the_signing_key_alone() -> None:
     assert open_sealed(SEALED_WORDS, BOB, sender=again).verified
 
 
-@pytest.mark.parametrize("found", [CAROL.public.signing_key, b"", bytes(2592), bytes(2591)], ids=len)
+@pytest.mark.parametrize("found", [CAROL.public.signing_public_key, b"", bytes(2592), bytes(2591)], ids=len)
 def test_a_key_of_another_fingerprint_is_refused(found: bytes) -> None:
     with pytest.raises(SignatureError, match="another fingerprint"):
         open_sealed(SEALED_WORDS, BOB, find_key=lambda fingerprint: found)
@@ -470,7 +470,7 @@ def test_who_is_no_recipient_is_refused(dialect: Dialect) -> None:
 def test_a_wrapped_key_of_a_stranger_does_not_help() -> None:
     """An entry that unwraps to another key: the message is refused, later entries are not tried."""
     sealed = Sealed.decode(FOR_TWO)
-    secret, ciphertext = kem.encapsulate(BOB.public.encryption_key, Dialect.DOCUMENTED)
+    secret, ciphertext = kem.encapsulate(BOB.public.encryption_public_key, Dialect.DOCUMENTED)
     decoy = Entry(ciphertext, aead.wrap(secret, bytes(32)))
     changed = Sealed(sealed.header, (decoy, sealed.entries[0]), sealed.encrypted, sealed.signature)
 

@@ -19,21 +19,21 @@ def test_a_key_that_is_found_later_verifies() -> None:
     opened = open_sealed(SEALED, BOB)
 
     assert not opened.verified
-    later = opened.verified_with(ALICE.public.signing_key)
+    later = opened.verified_with(ALICE.public.signing_public_key)
     assert later.verified
     assert later == open_sealed(SEALED, BOB, sender=ALICE.public)
 
 
 def test_a_later_key_of_another_fingerprint_is_refused() -> None:
     with pytest.raises(SignatureError, match="another fingerprint"):
-        open_sealed(SEALED, BOB).verified_with(MALLORY.public.signing_key)
+        open_sealed(SEALED, BOB).verified_with(MALLORY.public.signing_public_key)
 
 
 def test_the_expected_sender_may_be_a_fingerprint() -> None:
     opened = open_sealed(SEALED, BOB, sender=ALICE.fingerprint.upper())
 
     assert opened.sender == ALICE.fingerprint and not opened.verified
-    known = {ALICE.fingerprint: ALICE.public.signing_key}
+    known = {ALICE.fingerprint: ALICE.public.signing_public_key}
     assert open_sealed(SEALED, BOB, sender=ALICE.fingerprint, find_key=known.get).verified
     with pytest.raises(SignatureError, match="somebody else"):
         open_sealed(SEALED, BOB, sender=MALLORY.fingerprint, find_key=known.get)
@@ -82,7 +82,7 @@ class TestKnownLimits:
         profile = b"a profile that everybody can read"
         payload = bytes.fromhex(ALICE.fingerprint) + NOW.to_bytes(8, "big") + profile
         header, key = header_of(1, len(payload)), bytes(32)
-        secret, ciphertext = kem.encapsulate(BOB.public.encryption_key, BOB.dialect)
+        secret, ciphertext = kem.encapsulate(BOB.public.encryption_public_key, BOB.dialect)
         entry = Entry(ciphertext, aead.wrap(secret, key))
         letter = Sealed(header, (entry,), aead.encrypt(key, payload, header), ALICE.signing.sign(profile))
 
@@ -99,5 +99,5 @@ class TestKnownLimits:
         head = b"\x08\0\0\x01" + len(payload).to_bytes(4, "big") + (4627).to_bytes(4, "big")
         message = head + chosen + b"\x17" + (4627).to_bytes(2, "big") + letter.signature
 
-        opened = open_group_sealed(message, key, ALICE.public.signing_key)
+        opened = open_group_sealed(message, key, ALICE.public.signing_public_key)
         assert opened.sender == ALICE.fingerprint and opened.plaintext == b"I owe Mallory 1000"

@@ -54,7 +54,7 @@ def test_a_file_gives_its_key_back(dialect: Dialect, kind: KeyKind) -> None:
     assert read == written
     assert read.version == (EXPANDED if dialect is Dialect.DEPLOYED else SEEDS)
     if kind is KeyKind.ENCRYPTION:
-        assert read.encryption_key() == IDENTITIES[dialect].encryption
+        assert read.decryption_key() == IDENTITIES[dialect].encryption
     else:
         assert read.signing_key().public_key == IDENTITIES[dialect].signing.public_key
         assert KeyFile.of_signing(read.signing_key(), dialect) == written
@@ -131,8 +131,8 @@ def test_a_damaged_file_is_refused(dialect: Dialect, change: Callable[[bytes], b
 def test_secret_and_public_key_have_to_belong_together(dialect: Dialect) -> None:
     other = Identity.from_mnemonic(Mnemonic.generate(), dialect)
     for kind, public_key in (
-        (KeyKind.SIGNING, other.public.signing_key),
-        (KeyKind.ENCRYPTION, other.public.encryption_key),
+        (KeyKind.SIGNING, other.public.signing_public_key),
+        (KeyKind.ENCRYPTION, other.public.encryption_public_key),
     ):
         mixed = dataclasses.replace(file_of(dialect, kind), public_key=public_key)
         with pytest.raises(DecodeError, match="do not belong together"):

@@ -72,11 +72,11 @@ def asides(directory: Path) -> set[str]:
 @pytest.fixture(autouse=True)
 def _pure_python_keys_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same two identities are derived over and over here."""
-    monkeypatch.setattr(kem, "encryption_key", _encryption_key)
+    monkeypatch.setattr(kem, "decryption_key", _encryption_key)
     monkeypatch.setattr(expanded_key, "expand", lambda seed: _expanded(seed, _can_expand()))
 
 
-_encryption_key = cache(kem.encryption_key)
+_encryption_key = cache(kem.decryption_key)
 _expand = expanded_key.expand
 
 
@@ -154,7 +154,7 @@ def test_a_directory_of_the_reference_loads(
     keystore, expected = of_reference(home, name), identity(name, Dialect.DEPLOYED)
     if sources != "mnemonic.enc":
         box = kem_box.close_box(
-            Mnemonic(WORDS[name]).master_seed(), expected.public.encryption_key, Dialect.DEPLOYED
+            Mnemonic(WORDS[name]).master_seed(), expected.public.encryption_public_key, Dialect.DEPLOYED
         )
         assert len(box) == 1660
         (home / "master_seed.enc").write_bytes(box)
@@ -650,7 +650,9 @@ def test_files_of_two_identities_are_not_mixed(
 def test_words_of_another_identity_under_our_key_are_refused(
     made: Keystore, home: Path, dialect: Dialect
 ) -> None:
-    box = kem_box.close_box(pad_words(WORDS["B"]), identity("A", dialect).public.encryption_key, dialect)
+    box = kem_box.close_box(
+        pad_words(WORDS["B"]), identity("A", dialect).public.encryption_public_key, dialect
+    )
     (home / "mnemonic.enc").write_bytes(box)
     before = contents(home)
 
@@ -704,7 +706,7 @@ def test_without_words_the_identity_is_put_together_from_its_keys(
     loaded = made.load(now=LATER, unproven=True)
 
     assert loaded == identity("A", dialect) == made.read(unproven=True)
-    assert verify(loaded.public.signing_key, loaded.signing.sign(b"hello"), b"hello")
+    assert verify(loaded.public.signing_public_key, loaded.signing.sign(b"hello"), b"hello")
     assert contents(home) == before
     assert "mnemonic.enc is missing or damaged, so nothing proves that the keys" in caplog.text
 
@@ -750,7 +752,7 @@ def test_words_typed_with_extra_spaces_load_but_are_not_handed_out(home: Path) -
     typed = WORDS["A"].replace(" ", "  ").encode()
     seed = hashlib.pbkdf2_hmac("sha512", typed, b"mnemonic", 2048)
     expected = Identity.from_master_seed(seed, Dialect.DEPLOYED)
-    box = kem_box.close_box(typed.ljust(256, b"\0"), expected.public.encryption_key, Dialect.DEPLOYED)
+    box = kem_box.close_box(typed.ljust(256, b"\0"), expected.public.encryption_public_key, Dialect.DEPLOYED)
     (home / "keys").mkdir(parents=True)
     (home / "mnemonic.enc").write_bytes(box)
     (home / "keys" / "identity.kem").write_bytes(KeyFile.of_encryption(expected.encryption).encode())
@@ -802,7 +804,7 @@ def test_a_change_that_cannot_be_finished_is_taken_back(
     assert set(contents(home)) == before
     assert keystore.read(old) == identity("A", Dialect.DOCUMENTED)
     signing = envelope.unprotect((home / "keys" / "identity.dsa").read_bytes(), old)
-    assert KeyFile.decode(signing, KeyKind.SIGNING).public_key == keystore.read(old).public.signing_key
+    assert KeyFile.decode(signing, KeyKind.SIGNING).public_key == keystore.read(old).public.signing_public_key
 
 
 @pytest.mark.usefixtures("quick")

@@ -34,7 +34,7 @@ def test_the_text_is_that_of_the_specification() -> None:
     binary = base64.b64decode("".join(lines[7:-2]))
     assert len(binary) == 4180
     assert binary[:20].hex() == "50515055424b455902010200200a000020060000"
-    assert binary[20:] == KEYS.signing_key + KEYS.encryption_key
+    assert binary[20:] == KEYS.signing_public_key + KEYS.encryption_public_key
 
 
 @pytest.mark.parametrize("name", ["", "a", "x" * 255, "é" * 127, "Begin: -----BEGIN QGP PUBLIC KEY-----"])
@@ -135,7 +135,7 @@ def test_anything_else_is_refused_with_a_sentence(text: str, sentence: str) -> N
 
 
 def test_base64_with_stray_bits_is_refused() -> None:
-    keys = PublicIdentity(KEYS.signing_key, KEYS.encryption_key[:-1] + b"\0")
+    keys = PublicIdentity(KEYS.signing_public_key, KEYS.encryption_public_key[:-1] + b"\0")
     text = PublicBundle(keys, "", 0).encode()
     assert "AA==\n" in text
 
@@ -146,7 +146,7 @@ def test_base64_with_stray_bits_is_refused() -> None:
 def test_the_name_of_the_user_follows_from_the_signing_key() -> None:
     read = PublicBundle.decode(TEXT)
 
-    assert read.public.fingerprint == hashlib.sha3_512(KEYS.signing_key).hexdigest()
+    assert read.public.fingerprint == hashlib.sha3_512(KEYS.signing_public_key).hexdigest()
 
 
 def test_hostile_input() -> None:

@@ -97,8 +97,8 @@ def group_of(container: bytes) -> tuple[str, int]:
     return text, key_version
 
 
-def open_group_sealed(container: bytes, key: bytes, signing_key: bytes) -> GroupOpened:
-    """Verify that *signing_key* (2592 bytes) signed the *container*, then open it with the group *key*.
+def open_group_sealed(container: bytes, key: bytes, signing_public_key: bytes) -> GroupOpened:
+    """Verify that *signing_public_key* (2592 bytes) signed *container*, then open it with the group *key*.
 
     Raises:
         DecodeError: it is no such container, or is cut off. What follows it is ignored.
@@ -112,7 +112,7 @@ def open_group_sealed(container: bytes, key: bytes, signing_key: bytes) -> Group
     tag_at = _CIPHERTEXT_AT + size
     block_at = tag_at + TAG_SIZE
     signature = container[block_at + _BLOCK.size : block_at + _BLOCK.size + SIGNATURE_SIZE]
-    if not verify(signing_key, signature, container[_SIGNED_AT:block_at]):
+    if not verify(signing_public_key, signature, container[_SIGNED_AT:block_at]):
         raise SignatureError("the signature of the group message is forged: do not trust it")
     payload = aead.decrypt(
         key,
@@ -123,7 +123,7 @@ def open_group_sealed(container: bytes, key: bytes, signing_key: bytes) -> Group
         ),
     )
     claimed = payload[:64].hex()
-    if claimed != hashes.fingerprint(signing_key):
+    if claimed != hashes.fingerprint(signing_public_key):
         raise SignatureError("the group message names another sender than the one who signed it")
     (timestamp,) = _TIME.unpack_from(payload, 64)
     return GroupOpened(payload[PAYLOAD_HEADER:], claimed, timestamp, group, key_version)

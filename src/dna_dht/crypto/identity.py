@@ -6,7 +6,7 @@ from typing import Self
 
 from dna_dht.crypto import derive, hashes, kem, mldsa, mlkem
 from dna_dht.crypto.expanded_key import SecretSigningKey
-from dna_dht.crypto.kem import EncryptionKey
+from dna_dht.crypto.kem import DecryptionKey
 from dna_dht.crypto.mldsa import SigningKey
 from dna_dht.crypto.mnemonic import Mnemonic
 from dna_dht.crypto.node_identity import NodeIdentity
@@ -32,21 +32,24 @@ class PublicIdentity:
     Nothing ties them together: whoever hands both over vouches for the second. ValueError for other lengths.
     """
 
-    signing_key: bytes
-    encryption_key: bytes
+    signing_public_key: bytes
+    encryption_public_key: bytes
     fingerprint: str = field(init=False, compare=False)
-    """SHA3-512 of the signing key, 128 hex digits: the name of the user."""
+    """SHA3-512 of the signing public key, 128 hex digits: the name of the user."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "signing_key", bytes(self.signing_key))
-        object.__setattr__(self, "encryption_key", bytes(self.encryption_key))
-        if len(self.signing_key) != mldsa.PUBLIC_KEY_SIZE:
-            raise ValueError(f"a signing key has {mldsa.PUBLIC_KEY_SIZE} bytes, got {len(self.signing_key)}")
-        if len(self.encryption_key) != mlkem.PUBLIC_KEY_SIZE:
+        object.__setattr__(self, "signing_public_key", bytes(self.signing_public_key))
+        object.__setattr__(self, "encryption_public_key", bytes(self.encryption_public_key))
+        if len(self.signing_public_key) != mldsa.PUBLIC_KEY_SIZE:
             raise ValueError(
-                f"an encryption key has {mlkem.PUBLIC_KEY_SIZE} bytes, got {len(self.encryption_key)}"
+                f"a signing public key has {mldsa.PUBLIC_KEY_SIZE} bytes, got {len(self.signing_public_key)}"
             )
-        object.__setattr__(self, "fingerprint", hashes.fingerprint(self.signing_key))
+        if len(self.encryption_public_key) != mlkem.PUBLIC_KEY_SIZE:
+            raise ValueError(
+                f"an encryption public key has {mlkem.PUBLIC_KEY_SIZE} bytes,"
+                f" got {len(self.encryption_public_key)}"
+            )
+        object.__setattr__(self, "fingerprint", hashes.fingerprint(self.signing_public_key))
 
     def __repr__(self) -> str:
         return f"<PublicIdentity {short_fingerprint(self.fingerprint)}>"
@@ -57,7 +60,7 @@ class Identity:
 
     __slots__ = ("_encryption", "_node", "_public", "_signing")
 
-    def __init__(self, signing: SecretSigningKey, encryption: EncryptionKey, node: NodeIdentity) -> None:
+    def __init__(self, signing: SecretSigningKey, encryption: DecryptionKey, node: NodeIdentity) -> None:
         self._signing = signing
         self._encryption = encryption
         self._node = node
@@ -76,7 +79,7 @@ class Identity:
         """The identity of a 64-byte secret *master_seed*; ValueError for another length."""
         return cls(
             SigningKey(derive.signing_seed(master_seed)),
-            kem.encryption_key(derive.encryption_seed(master_seed), dialect),
+            kem.decryption_key(derive.encryption_seed(master_seed), dialect),
             NodeIdentity.from_seed(derive.dht_identity_seed(master_seed)),
         )
 
@@ -86,7 +89,7 @@ class Identity:
         return self._signing
 
     @property
-    def encryption(self) -> EncryptionKey:
+    def encryption(self) -> DecryptionKey:
         """Opens what is sealed for the user; its class follows from the dialect."""
         return self._encryption
 
@@ -107,7 +110,7 @@ class Identity:
 
     @property
     def fingerprint(self) -> str:
-        """SHA3-512 of the signing key, 128 hex digits."""
+        """SHA3-512 of the signing public key, 128 hex digits."""
         return self.public.fingerprint
 
     def __eq__(self, other: object) -> bool:

@@ -11,12 +11,12 @@ from dna_dht.crypto.kyber import KyberKey, bridge
 from dna_dht.crypto.mlkem import MlKemKey
 from dna_dht.dialect import Dialect
 
-EncryptionKey = MlKemKey | KyberKey
-"""The secret half of a user's encryption key. Its class follows from the dialect it was made in."""
+DecryptionKey = MlKemKey | KyberKey
+"""What opens what others encrypt to a user. Its class follows from the dialect it was made in."""
 
 
-def encryption_key(encryption_seed: bytes, dialect: Dialect) -> EncryptionKey:
-    """The encryption key of a user from its 32-byte *encryption_seed*.
+def decryption_key(encryption_seed: bytes, dialect: Dialect) -> DecryptionKey:
+    """The decryption key of a user from its 32-byte *encryption_seed*.
 
     Raises CryptoError in DEPLOYED if the extra ``deployed`` is not installed.
     """
@@ -29,7 +29,7 @@ def encryption_key(encryption_seed: bytes, dialect: Dialect) -> EncryptionKey:
             assert_never(dialect)
 
 
-def dialect_of(key: EncryptionKey) -> Dialect:
+def dialect_of(key: DecryptionKey) -> Dialect:
     """The dialect a key belongs to."""
     return Dialect.DEPLOYED if isinstance(key, KyberKey) else Dialect.DOCUMENTED
 
@@ -49,7 +49,7 @@ def encapsulate(public_key: bytes, dialect: Dialect) -> tuple[bytes, bytes]:
             assert_never(dialect)
 
 
-def shared_secrets(key: EncryptionKey, ciphertext: bytes) -> tuple[bytes, bytes]:
+def shared_secrets(key: DecryptionKey, ciphertext: bytes) -> tuple[bytes, bytes]:
     """Both secrets *ciphertext* may stand for, that of the key's own dialect first.
 
     They are wrong, and nothing tells, if it was not made for *key*: what is encrypted under them decides.

@@ -27,7 +27,7 @@ def close_box(content: bytes, public_key: bytes, dialect: Dialect) -> bytes:
     return ciphertext + encrypted.nonce + encrypted.tag + encrypted.ciphertext
 
 
-def open_box(box: bytes, key: kem.EncryptionKey) -> bytes:
+def open_box(box: bytes, key: kem.DecryptionKey) -> bytes:
     """What is in *box*, of either dialect.
 
     Raises:

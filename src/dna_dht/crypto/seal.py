@@ -57,16 +57,16 @@ class Opened:
         """Whether it says that it was sealed *within* so many seconds of *now*, before or after."""
         return abs(self.age(now)) <= within
 
-    def verified_with(self, signing_key: bytes) -> Self:
+    def verified_with(self, signing_public_key: bytes) -> Self:
         """The same, verified, when the sender's key (2592 bytes) was found later.
 
         Raises SignatureError if it has another fingerprint, or did not sign the plaintext: drop the message.
         """
-        if hashes.fingerprint(signing_key) != self.sender:
+        if hashes.fingerprint(signing_public_key) != self.sender:
             raise SignatureError(
                 "the key found for the sender has another fingerprint: do not trust the message"
             )
-        if not verify(signing_key, self.signature, self.plaintext):
+        if not verify(signing_public_key, self.signature, self.plaintext):
             raise SignatureError("the signature of the sealed message is forged: do not trust it")
         return replace(self, verified=True)
 
@@ -122,8 +122,8 @@ def open_sealed(
 
     Args:
         sender: the only one it may come from, or the fingerprint of that one. None: anybody.
-        find_key: gives the signing key (2592 bytes) of a fingerprint, or None if it is not known; what it
-            raises passes through. Our own key is always known.
+        find_key: gives the signing public key (2592 bytes) of a fingerprint, or None if it is not known;
+            what it raises passes through. Our own key is always known.
 
     Returns:
         The plaintext; ``verified`` is False if the sender's key is not known: anybody may have sealed it. See
@@ -156,7 +156,7 @@ def open_sealed(
         )
     for person in (known, recipient.public):
         if person is not None and person.fingerprint == claimed:
-            return opened.verified_with(person.signing_key)
+            return opened.verified_with(person.signing_public_key)
     found = find_key(claimed) if find_key is not None else None
     return opened if found is None else opened.verified_with(found)
 
@@ -172,7 +172,7 @@ def _expectation(sender: PublicIdentity | str | None) -> tuple[PublicIdentity | 
 
 def _entry(key: bytes, recipient: PublicIdentity, sender: Identity) -> Entry:
     try:
-        secret, ciphertext = kem.encapsulate(recipient.encryption_key, sender.dialect)
+        secret, ciphertext = kem.encapsulate(recipient.encryption_public_key, sender.dialect)
     except CryptoError as error:
         raise CryptoError(f"{recipient!r}: {error}") from None
     return Entry(ciphertext, aead.wrap(secret, key))

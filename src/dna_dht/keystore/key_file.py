@@ -25,7 +25,7 @@ from typing import Self
 
 from dna_dht.crypto import expanded_key, mldsa, mlkem
 from dna_dht.crypto.expanded_key import EXPANDED_SIZE, ExpandedSigningKey, SecretSigningKey, belongs_to
-from dna_dht.crypto.kem import EncryptionKey
+from dna_dht.crypto.kem import DecryptionKey
 from dna_dht.crypto.kyber import SECRET_KEY_SIZE, KyberKey, is_expanded_key
 from dna_dht.crypto.mldsa import SigningKey
 from dna_dht.crypto.mlkem import MlKemKey
@@ -82,7 +82,7 @@ class KeyFile:
         return cls(KeyKind.SIGNING, EXPANDED, key.public_key, secret_key)
 
     @classmethod
-    def of_encryption(cls, key: EncryptionKey) -> Self:
+    def of_encryption(cls, key: DecryptionKey) -> Self:
         """The file of an encryption key; its version follows from the dialect the key belongs to."""
         version = EXPANDED if isinstance(key, KyberKey) else SEEDS
         return cls(KeyKind.ENCRYPTION, version, key.public_key, key.secret_key)
@@ -132,7 +132,7 @@ class KeyFile:
             return ExpandedSigningKey(self.secret_key, self.public_key)
         return SigningKey(self.secret_key)
 
-    def encryption_key(self) -> EncryptionKey:
+    def decryption_key(self) -> DecryptionKey:
         """The key in the file.
 
         Raises DecodeError if its secret part is damaged, MissingPackageError without ``pqcrypto``, which an

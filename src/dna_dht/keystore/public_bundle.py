@@ -94,7 +94,9 @@ class PublicBundle:
 
     def encode(self) -> str:
         """The text, with LF line ends, the last one included."""
-        binary = base64.b64encode(_HEAD + self.public.signing_key + self.public.encryption_key).decode()
+        binary = base64.b64encode(
+            _HEAD + self.public.signing_public_key + self.public.encryption_public_key
+        ).decode()
         created = datetime.fromtimestamp(self.created, UTC)
         lines = (
             _BEGIN,

@@ -20,7 +20,7 @@ from dna_dht.crypto.derive import MASTER_SEED_SIZE
 from dna_dht.crypto.expanded_key import SecretSigningKey
 from dna_dht.crypto.export_blob import ExportBlob
 from dna_dht.crypto.identity import Identity
-from dna_dht.crypto.kem import EncryptionKey, dialect_of
+from dna_dht.crypto.kem import DecryptionKey, dialect_of
 from dna_dht.crypto.mldsa import SEED_SIZE
 from dna_dht.crypto.node_identity import NodeIdentity
 from dna_dht.errors import CryptoError, DecodeError, DecryptionError, StorageError
@@ -126,11 +126,11 @@ def _missing(places: DataDirectory) -> str:
     )
 
 
-def _opened(path: Path, data: bytes, given: str | None) -> tuple[bytes, EncryptionKey]:
+def _opened(path: Path, data: bytes, given: str | None) -> tuple[bytes, DecryptionKey]:
     """The encryption key file in *data* without its password, and the key in it."""
     try:
         plain = password.unprotect(data, given)
-        key = KeyFile.decode(plain, KeyKind.ENCRYPTION).encryption_key()
+        key = KeyFile.decode(plain, KeyKind.ENCRYPTION).decryption_key()
     except DecodeError as error:
         newer = password.is_newer(data) or key_file.is_newer(data)
         raise DecodeError(f"{path}: {error}" + ("" if newer else f" ({_RESTORE})")) from None
@@ -158,7 +158,7 @@ def _signing(places: DataDirectory, contents: dict[Path, bytes], given: str | No
 def _judged(places: DataDirectory, signing: bytes, identity: Identity) -> bytes | None:
     """*signing* if it is the key file of *identity*, None if its secret part is damaged."""
     found = KeyFile.decode(signing, KeyKind.SIGNING)
-    if found.public_key != identity.public.signing_key:
+    if found.public_key != identity.public.signing_public_key:
         raise CryptoError(
             f"{places.signing} and {places.encryption.name} belong to different identities: {_RESTORE}"
         )
@@ -170,13 +170,13 @@ def _is_expanded(secret_key: bytes, key: SecretSigningKey) -> bool:
     return expanded_key.expanded(key) in (secret_key, None)
 
 
-def _words(box: bytes | None, key: EncryptionKey) -> bytes | None:
+def _words(box: bytes | None, key: DecryptionKey) -> bytes | None:
     padded = _box(box, key, WORDS_SIZE)
     words = None if padded is None else padded.rstrip(b"\0")
     return None if not words or b"\0" in words else words
 
 
-def _box(box: bytes | None, key: EncryptionKey, size: int) -> bytes | None:
+def _box(box: bytes | None, key: DecryptionKey, size: int) -> bytes | None:
     """The content of *box*, which has to have *size* bytes; None if it is damaged or for another key."""
     if box is None or len(box) != kem_box.OVERHEAD + size:
         return None
@@ -191,14 +191,14 @@ def _master_seed(words: bytes) -> bytes:
     return hashlib.pbkdf2_hmac("sha512", words, b"mnemonic", 2048, MASTER_SEED_SIZE)
 
 
-def _made(seed: bytes, key: EncryptionKey) -> Identity | None:
+def _made(seed: bytes, key: DecryptionKey) -> Identity | None:
     """The identity of a master *seed*; None if its encryption key is not *key*."""
     identity = Identity.from_master_seed(seed, dialect_of(key))
     return identity if identity.encryption == key else None
 
 
 def _put_together(
-    places: DataDirectory, contents: dict[Path, bytes], key: EncryptionKey, signing: bytes | None
+    places: DataDirectory, contents: dict[Path, bytes], key: DecryptionKey, signing: bytes | None
 ) -> Identity:
     """The identity of keys that no recovery words vouch for."""
     node = _node(places, contents)
