@@ -258,6 +258,7 @@ def test_an_identity_that_others_may_read_is_refused(run: Run, tmp_path: Path) -
 def test_a_damaged_identity_is_refused_and_kept(run: Run, tmp_path: Path) -> None:
     run("keygen", tmp_path / "bot")
     (tmp_path / "bot.seed").write_bytes(b"short")
+    (tmp_path / "bot.dsa").unlink()
 
     result = run("put", "-b", NOWHERE, "--identity", tmp_path / "bot", "text:x", "data")
 
