@@ -7,10 +7,14 @@ KEM of user keys      ML-KEM-1024, FIPS 203               round-3 Kyber1024
 text of a node id     SHA3-512, 128 hex digits            SHA-256, 64 hex digits
 ====================  ==================================  =====================================
 
-Nothing else depends on it. Reading is tolerant in both wherever one read serves both forms.
+Key files follow the KEM: each holds what its keys can be loaded from. Nothing else depends on the dialect.
+Reading is tolerant in both wherever one read serves both forms.
 """
 
 from enum import Enum
+
+NO_DIALECT = "a dialect is Dialect.DOCUMENTED or Dialect.DEPLOYED"
+"""What a TypeError says of something else; never what was given, which may be a passphrase."""
 
 
 class Dialect(Enum):

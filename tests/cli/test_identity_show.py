@@ -36,6 +36,9 @@ def test_show(run: Run, dna: Path, tree: Callable[[], Tree], words: str) -> None
         "dialect": "documented",
         "protected": False,
         "data_dir": str(dna),
+        "proven": True,
+        "damaged": [],
+        "missing": [],
         "exposed": [],
     }
     assert f"fingerprint  {identity.fingerprint}\n" in text.stdout
@@ -256,3 +259,40 @@ def test_a_lock_file_that_is_none(refused: Refused, dna: Path) -> None:
     (dna / "identity.lock").mkdir()
     said = refused(Exit.STORAGE, "identity", "lock-status", "--data-dir", dna)
     assert said == f"{dna / 'identity.lock'} is not a file: remove it"
+
+
+def test_damaged_and_missing_files_are_named_and_mended_when_asked(
+    run: Run, dna: Path, tree: Callable[[], Tree]
+) -> None:
+    expected = run("identity", "show", "--json", "--data-dir", dna).stdout
+    (dna / "keys" / "identity.dsa").unlink()
+    (dna / "dht_identity.seed").write_bytes(b"\1" * 32)
+    before = tree()
+
+    shown = run("identity", "show", "--json", "--data-dir", dna)
+
+    assert shown.exit_code == Exit.OK and tree() == before
+    assert json.loads(shown.stdout)["damaged"] == [str(dna / "dht_identity.seed")]
+    assert json.loads(shown.stdout)["missing"] == [str(dna / "keys" / "identity.dsa")]
+    assert f"{dna / 'dht_identity.seed'} is damaged or of another identity: see --mend" in shown.stderr
+    assert f"{dna / 'keys' / 'identity.dsa'} is missing: see --mend" in shown.stderr
+
+    mended = run("identity", "show", "--mend", "--json", "--data-dir", dna)
+    assert mended.exit_code == Exit.OK and mended.stdout == expected
+    assert (dna / "keys" / "identity.dsa").exists()
+
+
+def test_mending_needs_the_lock(refused: Refused, dna: Path) -> None:
+    with IdentityLock(dna):
+        said = refused(Exit.STORAGE, "identity", "show", "--mend", "--data-dir", dna)
+    assert "uses the identity" in said
+
+
+def test_keys_that_nothing_proves_are_shown_only_when_asked(run: Run, refused: Refused, dna: Path) -> None:
+    (dna / "mnemonic.enc").unlink()
+    assert "nothing proves" in refused(Exit.STORAGE, "identity", "show", "--data-dir", dna)
+
+    shown = run("identity", "show", "--unproven", "--json", "--data-dir", dna)
+    assert shown.exit_code == Exit.OK
+    assert json.loads(shown.stdout)["proven"] is False
+    assert "no recovery words prove that these keys belong together" in shown.stderr

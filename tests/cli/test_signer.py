@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from dna_dht.cli.failures import Exit, Failure
-from dna_dht.cli.signer import base_of, default_base, load_signer
+from dna_dht.cli.signer import base_of, default_base, load_signer, place_of
+from dna_dht.crypto.mnemonic import Mnemonic
 from dna_dht.crypto.node_identity import NodeIdentity
+from dna_dht.keystore.keystore import Keystore
 from dna_dht.keystore.node_identity_files import NodeIdentityFiles
 
 ALICE, BOB = NodeIdentity.from_seed(bytes(32)), NodeIdentity.from_seed(bytes([1]) * 32)
@@ -68,4 +70,24 @@ def test_where_no_identity_can_be_made(home: Path) -> None:
     home.write_text("in the way")
     with pytest.raises(Failure) as caught:
         load_signer(None, create=True)
+    assert caught.value.exit_code == Exit.STORAGE
+
+
+@pytest.mark.parametrize("name", [".", "dht_identity", "dht_identity.seed", "dht_identity.bin"])
+def test_a_data_directory_signs_with_the_key_of_its_user(tmp_path: Path, name: str) -> None:
+    user = Keystore(tmp_path).create(Mnemonic.generate(), now=NOW)
+    NodeIdentityFiles(tmp_path / "bot").save(BOB, NOW)
+    before = {path.name for path in tmp_path.iterdir()}
+
+    assert load_signer(tmp_path / name, create=False) == user.node
+    assert place_of(tmp_path / name) == tmp_path
+    assert {path.name for path in tmp_path.iterdir()} == before
+    assert load_signer(tmp_path / "bot", create=False) == BOB
+
+
+def test_a_protected_data_directory_asks_and_without_terminal_refuses(tmp_path: Path) -> None:
+    Keystore(tmp_path).create(Mnemonic.generate(), password="secret", now=NOW)
+
+    with pytest.raises(Failure, match="protected by a password") as caught:
+        load_signer(tmp_path, create=False)
     assert caught.value.exit_code == Exit.STORAGE

@@ -14,7 +14,7 @@ from kyber_py.kyber import Kyber1024
 
 from dna_dht.crypto.kyber import SECRET_KEY_SIZE, KyberKey, bridge, is_expanded_key
 from dna_dht.crypto.mlkem import CIPHERTEXT_SIZE, encapsulate
-from dna_dht.errors import CryptoError
+from dna_dht.errors import CryptoError, MissingPackageError
 
 PATH = Path(__file__).parents[1] / "vectors" / "crypto-kem.json"
 CASES: dict[str, dict[str, Any]] = {case["name"]: case for case in json.loads(PATH.read_text())["cases"]}
@@ -205,3 +205,15 @@ def test_the_secret_does_not_leak_through_texts_or_copies() -> None:
     for leak in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="not pickled"):
             leak(A)
+
+
+def test_a_package_that_is_there_and_cannot_be_loaded_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise ImportError("version GLIBC_9.9 not found")
+
+    monkeypatch.setattr("dna_dht.crypto.extras.importlib.import_module", broken)
+
+    with pytest.raises(
+        MissingPackageError, match=r"pqcrypto is installed but cannot be loaded \(version GLIBC"
+    ):
+        KyberKey(A.secret_key)

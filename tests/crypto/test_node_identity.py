@@ -86,3 +86,8 @@ def test_it_is_not_pickled() -> None:
     for leak in (pickle.dumps, copy.deepcopy):
         with pytest.raises(TypeError, match="not pickled"):
             leak(NodeIdentity.from_seed(bytes(32)))
+
+
+def test_an_unknown_dialect_is_misuse() -> None:
+    with pytest.raises(TypeError, match=r"Dialect\.DOCUMENTED"):
+        NodeIdentity.from_seed(bytes(32)).node_id_text("deployed")  # type: ignore[arg-type]

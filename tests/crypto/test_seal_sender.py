@@ -75,6 +75,12 @@ def test_containers_may_be_other_bytes(kind: type[bytearray] | type[memoryview])
     assert open_sealed(kind(bytearray(SEALED)), BOB).plaintext == b"hello"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("wrong", [BOB, "bob", None, BOB.public.encryption_public_key])
+def test_recipients_of_another_kind_are_refused_before_anything_is_signed(wrong: object) -> None:
+    with pytest.raises(TypeError, match="recipients are PublicIdentity"):
+        seal(b"", ALICE, [BOB.public, wrong], timestamp=NOW)  # type: ignore[list-item]
+
+
 class TestKnownLimits:
     """The formats are given: a signature says that these bytes were signed, not for what."""
 

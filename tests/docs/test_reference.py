@@ -93,7 +93,7 @@ def answer(*arguments: str, stdin: str | None = None) -> dict[str, Any]:
 def test_json_fields_of_identity_commands_are_those_described(tmp_path: Path) -> None:
     one, two, three, blob, node = (str(tmp_path / name) for name in ("a", "b", "c", "blob", "node"))
     shown = described_fields("show")
-    summary = shown - {"exposed"}
+    summary = shown - {"proven", "damaged", "missing", "exposed"}
 
     made = answer("new", "--data-dir", one)
     assert set(made) == {"words"} | summary

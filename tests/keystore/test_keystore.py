@@ -26,14 +26,13 @@ from dna_dht.errors import (
     CryptoError,
     DecodeError,
     DhtError,
-    MnemonicError,
     PasswordRequiredError,
     StorageError,
     WrongPasswordError,
 )
 from dna_dht.keystore import password as envelope
 from dna_dht.keystore.key_file import KeyFile, KeyKind
-from dna_dht.keystore.keystore import Keystore
+from dna_dht.keystore.keystore import Inspection, Keystore
 from dna_dht.keystore.stored_identity import pad_words
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -575,6 +574,12 @@ def test_a_time_that_is_not_whole_is_refused_before_anything_is_written(home: Pa
     keystore = Keystore(home)
     with pytest.raises(TypeError):
         keystore.create(Mnemonic(WORDS["A"]), now=NOW + 0.5)  # type: ignore[arg-type]
+    for now in (-1, 2**62, 2**80):
+        with pytest.raises(ValueError, match="no time"):
+            keystore.create(Mnemonic(WORDS["A"]), now=now)
+    for dialect in ("deployed", "a passphrase", None):
+        with pytest.raises(TypeError, match=r"^a dialect is Dialect\.DOCUMENTED or Dialect\.DEPLOYED$"):
+            keystore.create(Mnemonic(WORDS["A"]), dialect=dialect, now=NOW)  # type: ignore[arg-type]
     assert contents(home) == {}
 
 
@@ -700,7 +705,7 @@ def test_without_words_the_identity_is_put_together_from_its_keys(
         CryptoError, match=r"cannot be changed, .*restore the identity from its recovery words"
     ):
         made.change_password(None, "new", now=LATER)
-    with pytest.raises(MnemonicError, match="does not hold the recovery words"):
+    with pytest.raises(CryptoError, match="does not hold the recovery words"):
         made.recovery_words()
 
     loaded = made.load(now=LATER, unproven=True)
@@ -758,7 +763,7 @@ def test_words_typed_with_extra_spaces_load_but_are_not_handed_out(home: Path) -
     (home / "keys" / "identity.kem").write_bytes(KeyFile.of_encryption(expected.encryption).encode())
 
     assert Keystore(home).load(now=NOW) == expected
-    with pytest.raises(MnemonicError, match="other spaces or capitals"):
+    with pytest.raises(CryptoError, match="other spaces or capitals"):
         Keystore(home).recovery_words()
 
 
@@ -777,6 +782,43 @@ def test_what_cannot_be_made_again_stays_where_it_is(
 
     assert (home / name).read_bytes() == damaged and asides(home) == set()
     assert (f"{name} is missing or damaged" in caplog.text) == (name == "mnemonic.enc")
+
+
+def test_more_words_than_are_valid_are_not_handed_out(home: Path) -> None:
+    typed = f"{WORDS['A']} zoo".encode()
+    expected = Identity.from_master_seed(hashlib.pbkdf2_hmac("sha512", typed, b"mnemonic", 2048))
+    box = kem_box.close_box(
+        typed.ljust(256, b"\0"), expected.public.encryption_public_key, Dialect.DOCUMENTED
+    )
+    (home / "keys").mkdir(parents=True)
+    (home / "mnemonic.enc").write_bytes(box)
+    (home / "keys" / "identity.kem").write_bytes(KeyFile.of_encryption(expected.encryption).encode())
+
+    assert Keystore(home).read() == expected
+    with pytest.raises(CryptoError, match="a word too many"):
+        Keystore(home).recovery_words()
+
+
+def test_an_inspection_names_what_is_wrong_and_changes_nothing(made: Keystore, home: Path) -> None:
+    assert made.inspect() == Inspection(made.read(), proven=True, damaged=(), missing=())
+    (home / "keys" / "identity.dsa").unlink()
+    (home / "dht_identity.seed").write_bytes(b"\1" * 32)
+    (home / "dht_identity.bin").write_bytes(b"garbage")
+    before = contents(home)
+
+    found = made.inspect()
+
+    assert found.missing == (home / "keys" / "identity.dsa",)
+    assert set(found.damaged) == {home / "dht_identity.seed", home / "dht_identity.bin"}
+    assert contents(home) == before
+    made.load(now=LATER)
+    assert made.inspect() == Inspection(made.read(), proven=True, damaged=(), missing=())
+    (home / "mnemonic.enc").unlink()
+    assert not made.inspect(unproven=True).proven
+
+
+def test_a_directory_may_be_text(made: Keystore, home: Path) -> None:
+    assert Keystore(str(home)).read() == made.read()  # type: ignore[arg-type]
 
 
 # Passwords

@@ -223,7 +223,7 @@ identity_option = click.option(
     "identity_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Sign with this identity (see keygen). Default: yours, made at the first put.",
+    help="Sign with this identity (see keygen) or data directory. Default: yours, made at the first put.",
 )
 
 

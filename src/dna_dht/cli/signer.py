@@ -31,11 +31,21 @@ def base_of(path: Path) -> Path:
     return path.with_suffix("") if path.suffix in _SUFFIXES else path
 
 
+def place_of(path: Path | None) -> Path:
+    """Where the secret is that :func:`load_signer` signs with: a file, or the data directory of a user."""
+    home = None if path is None else _data_directory_of(path)
+    return home or NodeIdentityFiles(default_base() if path is None else base_of(path)).secret
+
+
 def load_signer(path: Path | None, *, create: bool) -> NodeIdentity:
     """The identity at *path*; without one the user's own, made at first use if *create*.
 
+    *path* may be the data directory of a user, whose node identity signs then; a password is asked for.
+
     Raises Failure (exit 3) if there is none, or its files are damaged, unreadable, or readable by others.
     """
+    if path is not None and (home := _data_directory_of(path)) is not None:
+        return _of_user(home)
     base = default_base() if path is None else base_of(path)
     files, now = NodeIdentityFiles(base), int(time.time())
     try:
@@ -49,6 +59,23 @@ def load_signer(path: Path | None, *, create: bool) -> NodeIdentity:
             f"there is no identity at {base}.seed: make one with 'dna-dht keygen {base}'", Exit.STORAGE
         )
     return identity
+
+
+def _data_directory_of(path: Path) -> Path | None:
+    """The data directory that *path* is, or that it names ``dht_identity.*`` of; None if it does neither."""
+    from dna_dht.keystore.keystore import Keystore
+
+    directory = path.parent if path.name.startswith("dht_identity") else path
+    return directory if directory.is_dir() and Keystore(directory).holds_identity() else None
+
+
+def _of_user(directory: Path) -> NodeIdentity:
+    from dna_dht.cli.commands.identity import shared
+    from dna_dht.keystore.keystore import Keystore
+
+    keystore = Keystore(directory)
+    with shared.reporting():
+        return keystore.read(shared.current_password(keystore, None)).node
 
 
 def _make(files: NodeIdentityFiles, now: int) -> NodeIdentity:

@@ -101,6 +101,11 @@ def expanded(key: SecretSigningKey) -> bytes | None:
     return key.secret_key if isinstance(key, ExpandedSigningKey) else expand(key.seed)
 
 
+def may_be_of(secret_key: bytes, key: SecretSigningKey) -> bool:
+    """Whether *secret_key* is the expanded form of *key*; True if that cannot be told here."""
+    return expanded(key) in (secret_key, None)
+
+
 def expand(seed: bytes) -> bytes | None:
     """The expanded secret key of a 32-byte *seed* (15 ms); None if ``dilithium-py`` is not installed."""
     try:

@@ -12,7 +12,7 @@ from dna_dht.crypto.certificate import Certificate
 from dna_dht.crypto.expanded_key import EXPANDED_SIZE, ExpandedSigningKey, belongs_to
 from dna_dht.crypto.mldsa import PUBLIC_KEY_SIZE
 from dna_dht.crypto.node_identity import NodeIdentity
-from dna_dht.errors import CryptoError, DecodeError
+from dna_dht.errors import DecodeError, MissingPackageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class ExportBlob:
     def of(cls, identity: NodeIdentity, now: int) -> Self:
         """The blob of *identity* with a certificate dated *now*, Unix seconds.
 
-        Raises CryptoError if ``dilithium-py``, which makes the expanded key, is not installed.
+        Raises MissingPackageError if ``dilithium-py``, which makes the expanded key, is not installed.
         """
         secret_key = identity.expanded_key()
         if secret_key is None:
-            raise CryptoError(
+            raise MissingPackageError(
                 "exporting an identity needs the package dilithium-py:"
                 " run \"pip install 'dna-dht[deployed]'\""
             )

@@ -10,7 +10,11 @@ def extra(module: str, package: str) -> ModuleType:
     """The *module* of an optional *package*; MissingPackageError, which says what to install, without it."""
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError:
+    except ImportError as error:
+        if not isinstance(error, ModuleNotFoundError):
+            raise MissingPackageError(
+                f"the package {package} is installed but cannot be loaded ({error}): install another version"
+            ) from None
         raise MissingPackageError(
             f"keys of release 0.6.27 need the package {package}: run \"pip install 'dna-dht[deployed]'\""
         ) from None

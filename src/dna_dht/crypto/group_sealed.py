@@ -105,7 +105,6 @@ def open_group_sealed(container: bytes, key: bytes, signing_public_key: bytes) -
         SignatureError: somebody else signed it, or claims another's fingerprint, or a byte was changed.
         DecryptionError: *key* is not the key of the group.
         ValueError: *key* has not 32 bytes.
-        ValueError: *key* has not 32 bytes.
     """
     group, key_version = group_of(container)
     size = _ciphertext_size(container)

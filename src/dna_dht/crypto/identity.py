@@ -38,8 +38,8 @@ class PublicIdentity:
     """SHA3-512 of the signing public key, 128 hex digits: the name of the user."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "signing_public_key", bytes(self.signing_public_key))
-        object.__setattr__(self, "encryption_public_key", bytes(self.encryption_public_key))
+        object.__setattr__(self, "signing_public_key", bytes(memoryview(self.signing_public_key)))
+        object.__setattr__(self, "encryption_public_key", bytes(memoryview(self.encryption_public_key)))
         if len(self.signing_public_key) != mldsa.PUBLIC_KEY_SIZE:
             raise ValueError(
                 f"a signing public key has {mldsa.PUBLIC_KEY_SIZE} bytes, got {len(self.signing_public_key)}"

@@ -4,12 +4,10 @@ No byte on the wire tells the dialects apart, so a sender writes the secret of i
 tries its own first, then the other: one decapsulation gives both.
 """
 
-from typing import assert_never
-
 from dna_dht.crypto import mlkem
 from dna_dht.crypto.kyber import KyberKey, bridge
 from dna_dht.crypto.mlkem import MlKemKey
-from dna_dht.dialect import Dialect
+from dna_dht.dialect import NO_DIALECT, Dialect
 
 DecryptionKey = MlKemKey | KyberKey
 """What opens what others encrypt to a user. Its class follows from the dialect it was made in."""
@@ -26,7 +24,7 @@ def decryption_key(encryption_seed: bytes, dialect: Dialect) -> DecryptionKey:
         case Dialect.DEPLOYED:
             return KyberKey.from_encryption_seed(encryption_seed)
         case _:
-            assert_never(dialect)
+            raise TypeError(NO_DIALECT)
 
 
 def dialect_of(key: DecryptionKey) -> Dialect:
@@ -46,7 +44,7 @@ def encapsulate(public_key: bytes, dialect: Dialect) -> tuple[bytes, bytes]:
         case Dialect.DEPLOYED:
             return bridge(secret, ciphertext), ciphertext
         case _:
-            assert_never(dialect)
+            raise TypeError(NO_DIALECT)
 
 
 def shared_secrets(key: DecryptionKey, ciphertext: bytes) -> tuple[bytes, bytes]:

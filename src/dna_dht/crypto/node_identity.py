@@ -5,7 +5,7 @@ from typing import Self
 from dna_dht.crypto import expanded_key, hashes
 from dna_dht.crypto.expanded_key import SecretSigningKey
 from dna_dht.crypto.mldsa import SigningKey
-from dna_dht.dialect import Dialect
+from dna_dht.dialect import NO_DIALECT, Dialect
 from dna_dht.wire.infohash import InfoHash
 
 
@@ -58,6 +58,10 @@ class NodeIdentity:
         """
         return expanded_key.expanded(self._key)
 
+    def may_have(self, secret_key: bytes) -> bool:
+        """Whether *secret_key* is our expanded secret key; True if that cannot be told here."""
+        return expanded_key.may_be_of(secret_key, self._key)
+
     @property
     def public_key(self) -> bytes:
         """2592 bytes; the ``owner`` of the values this identity signs."""
@@ -70,9 +74,13 @@ class NodeIdentity:
 
     def node_id_text(self, dialect: Dialect = Dialect.DOCUMENTED) -> str:
         """The node id as registry and statistics write it: 128 hex digits, in DEPLOYED 64."""
-        if dialect is Dialect.DEPLOYED:
-            return hashes.long_id_text(self.public_key)
-        return hashes.fingerprint(self.public_key)
+        match dialect:
+            case Dialect.DOCUMENTED:
+                return hashes.fingerprint(self.public_key)
+            case Dialect.DEPLOYED:
+                return hashes.long_id_text(self.public_key)
+            case _:
+                raise TypeError(NO_DIALECT)
 
     def sign(self, message: bytes) -> bytes:
         """Sign *message*; 4627 bytes, different each time."""

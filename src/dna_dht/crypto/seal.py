@@ -53,7 +53,7 @@ class Opened:
         """Seconds since it was sealed, at *now*, Unix seconds; negative if its time is in the future."""
         return now - self.timestamp
 
-    def is_fresh(self, now: float, within: float) -> bool:
+    def is_fresh(self, now: float, *, within: float) -> bool:
         """Whether it says that it was sealed *within* so many seconds of *now*, before or after."""
         return abs(self.age(now)) <= within
 
@@ -93,11 +93,15 @@ def seal(
         6,358 bytes more than the plaintext for one recipient, 1,608 more for each further one.
 
     Raises:
-        ValueError, TypeError: an argument is out of its range, a time is not whole; nothing was computed.
+        ValueError, TypeError: an argument is out of its range or of another kind; nothing was computed.
         CryptoError: the encryption key of a recipient is damaged; the message says of which.
     """
     if not 1 <= len(recipients) <= MAX_RECIPIENTS:
         raise ValueError(f"a message is sealed for 1 to {MAX_RECIPIENTS} recipients, not {len(recipients):,}")
+    if not all(isinstance(each, PublicIdentity) for each in recipients):
+        raise TypeError(
+            "recipients are PublicIdentity objects: of an Identity or PublicBundle take its .public"
+        )
     if len(plaintext) > MAX_PLAINTEXT:
         raise ValueError(f"a message has at most {MAX_PLAINTEXT:,} bytes, got {len(plaintext):,}")
     if not 0 <= operator.index(timestamp) < 2**64:
@@ -121,7 +125,8 @@ def open_sealed(
     """Open a *container* of either dialect and verify who sealed it.
 
     Args:
-        sender: the only one it may come from, or the fingerprint of that one. None: anybody.
+        sender: the only one it may come from. A fingerprint alone is compared with the claim, which anybody
+            can make: look at ``verified``. None: anybody.
         find_key: gives the signing public key (2592 bytes) of a fingerprint, or None if it is not known;
             what it raises passes through. Our own key is always known.
 
@@ -136,7 +141,7 @@ def open_sealed(
         SignatureError: the signature is forged, or the sender is not the one expected: drop it.
     """
     known, expected = _expectation(sender)
-    sealed = Sealed.decode(bytes(container))
+    sealed = Sealed.decode(bytes(memoryview(container)))
     index, key = _unlock(sealed, recipient)
     payload = aead.decrypt(key, sealed.encrypted, sealed.header)
     claimed = payload[:_FINGERPRINT_SIZE].hex()

@@ -38,7 +38,7 @@ class IdentityLock:
 
     def __init__(self, directory: Path) -> None:
         """The lock of *directory*; not acquired yet."""
-        self.directory = directory
+        self.directory = Path(directory)
         self._descriptor: int | None = None
         self._process = 0  # that acquired it
 

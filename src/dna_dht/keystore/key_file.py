@@ -30,7 +30,7 @@ from dna_dht.crypto.kyber import SECRET_KEY_SIZE, KyberKey, is_expanded_key
 from dna_dht.crypto.mldsa import SigningKey
 from dna_dht.crypto.mlkem import MlKemKey
 from dna_dht.dialect import Dialect
-from dna_dht.errors import CryptoError, DecodeError
+from dna_dht.errors import DecodeError, MissingPackageError
 from dna_dht.keystore.file_kind import kind_of
 
 MAGIC = b"PQSIGNUM"
@@ -69,13 +69,13 @@ class KeyFile:
     def of_signing(cls, key: SecretSigningKey, dialect: Dialect) -> Self:
         """The file of a signing key; in DEPLOYED, or if it has no seed, with the expanded key.
 
-        Raises CryptoError if the package ``dilithium-py``, which makes that of a seed, is not installed.
+        Raises MissingPackageError if ``dilithium-py``, which makes that of a seed, is not installed.
         """
         if dialect is Dialect.DOCUMENTED and key.seed is not None:
             return cls(KeyKind.SIGNING, SEEDS, key.public_key, key.seed)
         secret_key = expanded_key.expanded(key)
         if secret_key is None:
-            raise CryptoError(
+            raise MissingPackageError(
                 "key files of release 0.6.27 need the package dilithium-py:"
                 " run \"pip install 'dna-dht[deployed]'\""
             )

@@ -7,8 +7,10 @@ overwritten. Processes that use one directory take turns for each call; to keep 
 longer there is :class:`dna_dht.keystore.identity_lock.IdentityLock`.
 """
 
+import contextlib
 import logging
 import operator
+from dataclasses import dataclass
 from pathlib import Path
 
 from dna_dht.crypto import kem_box
@@ -33,6 +35,22 @@ from dna_dht.private_files import (
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is in a data directory.
+
+    Attributes:
+        proven: the recovery words, or the master seed, prove that the keys belong together.
+        damaged: files that are damaged or of another identity, which are not what *identity* was read from.
+        missing: files that :meth:`Keystore.load` would make.
+    """
+
+    identity: Identity
+    proven: bool
+    damaged: tuple[Path, ...]
+    missing: tuple[Path, ...]
+
+
 class Keystore:
     """The identity in one data directory; there is at most one. Times are whole Unix seconds.
 
@@ -41,8 +59,8 @@ class Keystore:
 
     def __init__(self, directory: Path) -> None:
         """That of *directory*, which need not exist; nothing is read or created yet."""
-        self.directory = directory
-        self._places = DataDirectory(directory)
+        self.directory = Path(directory)
+        self._places = DataDirectory(self.directory)
 
     def holds_identity(self) -> bool:
         """Whether there are key files, sound or not."""
@@ -69,7 +87,7 @@ class Keystore:
             StorageError: the directory already holds an identity, or cannot be written.
         In each case there is no new identity.
         """
-        now = operator.index(now)
+        now = _time(now)
         identity = Identity.from_mnemonic(mnemonic, dialect)
         places = self._places
         words = kem_box.close_box(pad_words(mnemonic.words), identity.encryption.public_key, dialect)
@@ -106,7 +124,7 @@ class Keystore:
             StorageError: there is no identity, or a file cannot be read.
         Then nothing was changed.
         """
-        now = operator.index(now)
+        now = _time(now)
         with directory_held(self.directory):
             stored = examine(self._places, password, unproven=unproven)
             warn(self._places, stored)
@@ -115,25 +133,31 @@ class Keystore:
 
     def read(self, password: str | None = None, *, unproven: bool = False) -> Identity:
         """As :meth:`load`, but nothing is changed on disk, whatever is found; nothing is logged either."""
+        return self.inspect(password, unproven=unproven).identity
+
+    def inspect(self, password: str | None = None, *, unproven: bool = False) -> Inspection:
+        """The identity, and what is wrong with its files. Changes nothing; raises as :meth:`load`."""
         with directory_held(self.directory):
-            return examine(self._places, password, unproven=unproven).identity
+            stored = examine(self._places, password, unproven=unproven)
+        return Inspection(stored.identity, stored.is_derived, stored.damaged, stored.missing)
 
     def recovery_words(self, password: str | None = None) -> Mnemonic:
         """The words the identity was made from. Nothing is changed.
 
-        Raises as :meth:`load`; MnemonicError if the words are not in the directory, or would not restore it.
+        Raises as :meth:`load`; CryptoError if the words are not in the directory, or would not restore it.
         """
         with directory_held(self.directory):
             stored = examine(self._places, password, unproven=True)
         if stored.words is None:
-            raise MnemonicError(f"{self.directory} does not hold the recovery words: back up the directory")
-        mnemonic = Mnemonic(stored.words.decode("utf-8", "replace"))
-        if Identity.from_mnemonic(mnemonic, stored.identity.dialect) != stored.identity:
-            raise MnemonicError(
-                "the identity was made from words with other spaces or capitals, so they would not restore it"
-                " here: back up the data directory"
-            )
-        return mnemonic
+            raise CryptoError(f"{self.directory} does not hold the recovery words: back up the directory")
+        with contextlib.suppress(MnemonicError):
+            mnemonic = Mnemonic(stored.words.decode("utf-8", "replace"))
+            if Identity.from_mnemonic(mnemonic, stored.identity.dialect) == stored.identity:
+                return mnemonic
+        raise CryptoError(
+            "the identity was made from words with other spaces or capitals, or from a word too many, so they"
+            " would not restore it here: back up the data directory"
+        )
 
     def require_importable(self, password: str | None = None, *, unproven: bool = False) -> None:
         """Raise what :meth:`import_directory` raises for this directory as its source; changes nothing."""
@@ -156,7 +180,7 @@ class Keystore:
         written, *old* remains the password; only if the disk fails after the last file was in place, *new*
         may hold.
         """
-        now, places = operator.index(now), self._places
+        now, places = _time(now), self._places
         with directory_held(self.directory):
             stored = self._changeable(old)
             files = {places.encryption: envelope.protected_if(stored.encryption, new)}
@@ -192,7 +216,7 @@ class Keystore:
 
         Nothing is changed in *source*. Raises as :meth:`load` for what is there, as :meth:`create` for here.
         """
-        now, origin, places = operator.index(now), DataDirectory(source), self._places
+        now, origin, places = _time(now), DataDirectory(source), self._places
         with directory_held(source):
             stored, signing = _importable(origin, password, unproven)
         files = {
@@ -241,6 +265,13 @@ class Keystore:
                 " identity from its recovery words in an empty directory, with the new password"
             )
         return stored
+
+
+def _time(now: int) -> int:
+    """*now*; TypeError unless it is whole, ValueError unless a date can be written."""
+    if not 0 <= operator.index(now) < 2**62:
+        raise ValueError(f"{now} is no time in Unix seconds")
+    return now
 
 
 def _importable(origin: DataDirectory, password: str | None, unproven: bool) -> tuple[StoredIdentity, bytes]:

@@ -197,7 +197,7 @@ class NodeIdentityFiles:
         public_key = identity.public_key
         agrees: dict[Path, Callable[[bytes], bool]] = {
             self.seed: lambda seed: seed == identity.seed,
-            self.dsa: lambda dsa: belongs_to(dsa, public_key) and _expands_to(identity, dsa),
+            self.dsa: lambda dsa: belongs_to(dsa, public_key) and identity.may_have(dsa),
             self.pub: lambda pub: pub == public_key,
             self.cert: lambda cert: _key_of(cert) == public_key,
         }
@@ -256,11 +256,6 @@ class NodeIdentityFiles:
     def _write_dsa(self, identity: NodeIdentity) -> None:
         if not exists(self.dsa) and (secret_key := identity.expanded_key()) is not None:
             write_private(self.dsa, secret_key)
-
-
-def _expands_to(identity: NodeIdentity, secret_key: bytes) -> bool:
-    """Whether *secret_key* is that of *identity*; yes if it cannot be told here."""
-    return identity.expanded_key() in (secret_key, None)
 
 
 def _key_of(certificate: bytes) -> bytes | None:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from dna_dht.crypto import expanded_key, kem_box
 from dna_dht.crypto.derive import MASTER_SEED_SIZE
-from dna_dht.crypto.expanded_key import SecretSigningKey
 from dna_dht.crypto.export_blob import ExportBlob
 from dna_dht.crypto.identity import Identity
 from dna_dht.crypto.kem import DecryptionKey, dialect_of
@@ -43,6 +42,7 @@ class StoredIdentity:
         encryption: ``identity.kem`` without its password.
         signing: ``identity.dsa`` without its password; None if it is missing or damaged.
         words: the recovery words as they were typed; None if they are not known.
+        missing: companions that can be made again.
         is_derived: whether the keys follow from a secret that is known, so that every file can be made again.
         damaged: companions to move aside.
         protected: whether the identity has a password.
@@ -55,6 +55,7 @@ class StoredIdentity:
     words: bytes | None = field(repr=False)
     is_derived: bool
     damaged: tuple[Path, ...]
+    missing: tuple[Path, ...]
     protected: bool
 
 
@@ -92,13 +93,13 @@ def examine(places: DataDirectory, given: str | None, *, unproven: bool = False)
         )
     if signing is not None and derived is not None:
         signing = _judged(places, signing, derived)
+    identity = derived or _put_together(places, contents, key, signing)
     if derived is None and not unproven:
         raise CryptoError(
             f"{places.words} is missing or damaged, so nothing proves that the key files beside it belong"
             " together: restore the identity from its recovery words in an empty directory, or take the keys"
             " as they are (option --unproven)"
         )
-    identity = derived or _put_together(places, contents, key, signing)
     sound = {
         **{path: found is not None for path, found in made.items()},
         places.signing: signing is not None,
@@ -113,6 +114,7 @@ def examine(places: DataDirectory, given: str | None, *, unproven: bool = False)
         words if made[places.words] else None,
         derived is not None,
         tuple(path for path, is_sound in sound.items() if path in contents and not is_sound),
+        (places.signing,) if derived is not None and places.signing not in contents else (),
         password.is_protected(root),
     )
 
@@ -162,12 +164,11 @@ def _judged(places: DataDirectory, signing: bytes, identity: Identity) -> bytes 
         raise CryptoError(
             f"{places.signing} and {places.encryption.name} belong to different identities: {_RESTORE}"
         )
-    return signing if found.version == SEEDS or _is_expanded(found.secret_key, identity.signing) else None
-
-
-def _is_expanded(secret_key: bytes, key: SecretSigningKey) -> bool:
-    """Whether *secret_key* is that of *key*; yes if it cannot be told here."""
-    return expanded_key.expanded(key) in (secret_key, None)
+    return (
+        signing
+        if found.version == SEEDS or expanded_key.may_be_of(found.secret_key, identity.signing)
+        else None
+    )
 
 
 def _words(box: bytes | None, key: DecryptionKey) -> bytes | None:
@@ -235,4 +236,4 @@ def _is_blob_of(data: bytes | None, node: NodeIdentity) -> bool:
     blob = _blob(data)
     if blob is None or blob.public_key != node.public_key:
         return False
-    return node.expanded_key() in (blob.secret_key, None)
+    return node.may_have(blob.secret_key)

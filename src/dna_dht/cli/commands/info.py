@@ -32,17 +32,16 @@ def _local_facts(identity_path: Path | None) -> dict[str, Any]:
     from importlib.metadata import version
     from platform import python_version
 
-    from dna_dht.cli.signer import base_of, default_base, load_signer
-    from dna_dht.keystore.node_identity_files import NodeIdentityFiles
+    from dna_dht.cli.signer import load_signer, place_of
 
-    files = NodeIdentityFiles(default_base() if identity_path is None else base_of(identity_path))
-    exists = identity_path is not None or files.secret.exists()
+    place = place_of(identity_path)
+    exists = identity_path is not None or place.exists()
     signer = load_signer(identity_path, create=False) if exists else None
     return {
         "version": __version__,
         "python": python_version(),
         "cryptography": version("cryptography"),
-        "identity": str(files.secret) if signer else None,
+        "identity": str(place) if signer else None,
         "owner": signer.owner_id.hex() if signer else None,
         "fingerprint": signer.node_id_text() if signer else None,
         "default_value_id": signer.owner_value_id if signer else None,
