@@ -45,7 +45,7 @@ def test_every_field_is_where_the_layout_says() -> None:
 
 def test_a_padded_block_has_the_length_that_release_0_6_27_writes() -> None:
     padded = container_of(1, padded=True)
-    encoded = padded.encode(pad_signature_block=True)
+    encoded = padded.encode()
 
     assert encoded[16:20] == struct.pack("<I", 7224)
     assert encoded == padded.header + ENCODED[20:] + bytes(7224 - 4630)
@@ -67,7 +67,7 @@ def test_what_is_encoded_is_decoded_whatever_follows(
 ) -> None:
     container = container_of(recipients, payload, padded=padded)
 
-    assert Sealed.decode(container.encode(pad_signature_block=padded) + behind) == container
+    assert Sealed.decode(container.encode() + behind) == container
 
 
 @given(st.binary(max_size=300))

@@ -875,6 +875,19 @@ def test_a_creation_on_a_full_disk_leaves_nothing(home: Path, monkeypatch: pytes
     assert contents(home) == {} and not (home / "keys.new").exists()
 
 
+@pytest.mark.usefixtures("quick")
+def test_node_identity_files_in_plain_are_named_when_a_password_is_set(
+    made: Keystore, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = home / "dht_identity.dsa"
+    path.write_bytes(b"an expanded secret key")
+    path.chmod(0o644)
+
+    assert made.exposed() == (path,)
+    made.change_password(None, "new", now=LATER)
+    assert f"{path}: may hold secrets without password" in caplog.text
+
+
 def test_half_a_character_in_a_password_is_misuse_and_not_shown(made: Keystore) -> None:
     with pytest.raises(ValueError, match="half of a character") as refused:
         made.change_password(None, "secret\ud800", now=NOW)
@@ -904,7 +917,7 @@ def test_what_was_set_aside_in_plain_is_named_when_a_password_is_set(
 
     made.change_password(None, "new", now=LATER)
 
-    assert f"{kept}: set aside earlier, may hold secrets without password" in caplog.text
+    assert f"{kept}: may hold secrets without password" in caplog.text
     assert kept.read_bytes() == b"damaged"
 
 

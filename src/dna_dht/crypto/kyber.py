@@ -70,7 +70,7 @@ class KyberKey:
     @property
     def public_key(self) -> bytes:
         """The 1568 bytes others encapsulate to."""
-        return self._secret[_PUBLIC_IN_SECRET]
+        return public_part(self._secret)
 
     def decapsulate(self, ciphertext: bytes) -> bytes:
         """What ML-KEM-1024 makes of *ciphertext*, 32 bytes: :func:`bridge` turns it into the round-3 secret.
@@ -110,7 +110,12 @@ def is_expanded_key(secret_key: bytes) -> bool:
     """Whether *secret_key* has 3168 bytes and the public key in it has the hash beside it."""
     if len(secret_key) != SECRET_KEY_SIZE:
         return False
-    return hashlib.sha3_256(secret_key[_PUBLIC_IN_SECRET]).digest() == secret_key[_HASH_IN_SECRET]
+    return hashlib.sha3_256(public_part(secret_key)).digest() == secret_key[_HASH_IN_SECRET]
+
+
+def public_part(secret_key: bytes) -> bytes:
+    """The public key that an expanded *secret_key* carries."""
+    return secret_key[_PUBLIC_IN_SECRET]
 
 
 def bridge(mlkem_secret: bytes, ciphertext: bytes) -> bytes:

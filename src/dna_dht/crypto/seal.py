@@ -112,7 +112,7 @@ def seal(
     key = secrets.token_bytes(aead.KEY_SIZE)
     entries = tuple(_entry(key, recipient, sender) for recipient in recipients)
     sealed = Sealed(header, entries, aead.encrypt(key, payload, header), signature)
-    return sealed.encode(pad_signature_block=pad_signature_block)
+    return sealed.encode()
 
 
 def open_sealed(

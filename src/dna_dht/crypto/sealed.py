@@ -98,8 +98,9 @@ class Sealed:
         block = container[block_at : block_at + block_size]
         return cls(container[: _HEADER.size], entries, encrypted, _signature_in(block))
 
-    def encode(self, *, pad_signature_block: bool = False) -> bytes:
-        """The container. :func:`header_of` must have been told the same about the padding."""
+    def encode(self) -> bytes:
+        """The container. The signature block is padded with zeros to the size that the header announces."""
+        *_, block_size = _HEADER.unpack(self.header)
         block = _BLOCK.pack(_SIGNATURE_TYPE, len(self.signature)) + self.signature
         return b"".join(
             (
@@ -108,19 +109,15 @@ class Sealed:
                 self.encrypted.nonce,
                 self.encrypted.ciphertext,
                 self.encrypted.tag,
-                block.ljust(_block_size(pad_signature_block), b"\0"),
+                block.ljust(block_size, b"\0"),
             )
         )
 
 
 def header_of(recipients: int, payload: int, *, pad_signature_block: bool = False) -> bytes:
     """The 20 header bytes for 1 to 255 *recipients* and a *payload* of that many bytes."""
-    block = _block_size(pad_signature_block)
+    block = _PADDED_BLOCK if pad_signature_block else _BLOCK.size + SIGNATURE_SIZE
     return _HEADER.pack(_MAGIC, _VERSION, _KEY_TYPE, recipients, _DIRECT, payload, block)
-
-
-def _block_size(padded: bool) -> int:
-    return _PADDED_BLOCK if padded else _BLOCK.size + SIGNATURE_SIZE
 
 
 def _signature_in(block: bytes) -> bytes:

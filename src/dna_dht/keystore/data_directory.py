@@ -40,6 +40,7 @@ class DataDirectory:
         self.master_seed = root / "master_seed.enc"
         self.node_seed = root / "dht_identity.seed"
         self.node_blob = root / "dht_identity.bin"
+        self.node_dsa = root / "dht_identity.dsa"  # not ours, but node identity files may have been put here
         self._staging = root / "keys.new"
 
     @property
@@ -48,8 +49,8 @@ class DataDirectory:
         return (self.encryption, self.signing, *self._loose)
 
     def kept(self) -> tuple[Path, ...]:
-        """What was set aside so far."""
-        return tuple(path for path in self._secrets() if ".bad-" in path.name)
+        """What may hold secrets without password and is not in use: set aside, or not of this directory."""
+        return tuple(path for path in self._secrets() if ".bad-" in path.name or path == self.node_dsa)
 
     @property
     def nodes(self) -> tuple[Path, Path]:
@@ -126,7 +127,7 @@ class DataDirectory:
     def _secrets(self) -> Iterator[Path]:
         """The root, what belongs to an identity, also if it was set aside, and what is in its directories."""
         yield self.root
-        names = [path.name for path in (self.keys, *self._loose)]
+        names = [path.name for path in (self.keys, *self._loose, self.node_dsa)]
         for path in _entries(self.root):
             if any(path.name == name or path.name.startswith(f"{name}.") for name in names):
                 yield path

@@ -26,7 +26,7 @@ from typing import Self
 from dna_dht.crypto import expanded_key, mldsa, mlkem
 from dna_dht.crypto.expanded_key import EXPANDED_SIZE, ExpandedSigningKey, SecretSigningKey, belongs_to
 from dna_dht.crypto.kem import DecryptionKey
-from dna_dht.crypto.kyber import SECRET_KEY_SIZE, KyberKey, is_expanded_key
+from dna_dht.crypto.kyber import SECRET_KEY_SIZE, KyberKey, is_expanded_key, public_part
 from dna_dht.crypto.mldsa import SigningKey
 from dna_dht.crypto.mlkem import MlKemKey
 from dna_dht.dialect import Dialect
@@ -37,7 +37,6 @@ MAGIC = b"PQSIGNUM"
 EXPANDED, SEEDS = 1, 2  # the versions
 HEADER_SIZE = 276  # bytes
 _NAME_SIZE = 256  # bytes
-_PUBLIC_IN_SECRET = slice(1536, 3104)  # of an expanded Kyber key; spec 03, section 4.1
 
 
 class KeyKind(Enum):
@@ -152,7 +151,7 @@ class KeyFile:
             return made.public_key == public
         if self.kind is KeyKind.SIGNING:
             return belongs_to(secret, public)
-        return is_expanded_key(secret) and secret[_PUBLIC_IN_SECRET] == public
+        return is_expanded_key(secret) and public_part(secret) == public
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a KeyFile is not pickled: its secret would leave the process unnoticed")

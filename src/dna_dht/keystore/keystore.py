@@ -205,7 +205,7 @@ class Keystore:
                 cache_node(places, stored.identity.node, now)
             elif kept := places.kept():
                 _log.warning(
-                    "%s: set aside earlier, may hold secrets without password; delete what you do not need",
+                    "%s: may hold secrets without password; delete what you do not need",
                     " ".join(map(str, kept)),
                 )
 
