@@ -19,9 +19,10 @@ from dna_dht.keystore.keystore import Keystore
 
 Tree = dict[str, tuple[int, bytes]]
 
-_LIMIT = 60  # seconds to wait for a question
+_LIMIT = 20  # seconds to wait for a question
 _WORDS = "legal winner thank year wave sausage worth useful legal winner thank yellow"
-_WORDS_ASKED, _PASSWORD_ASKED = ("Recovery words: ", f"{_WORDS}\n"), ("Password: ", "correct horse\n")
+_WORDS_ASKED = ("Recovery words, an empty line ends them: ", f"{_WORDS}\n\n")
+_PASSWORD_ASKED = ("Password: ", "correct horse\n")
 _NEW_ASKED, _AGAIN_ASKED = (
     ("New password (empty: none): ", "battery staple\n"),
     ("Again: ", "battery staple\n"),
@@ -32,8 +33,15 @@ _PROGRAM = """
 import fcntl, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from dna_dht.cli.main import main
-main(prog_name="dna-dht")
+try:
+    main(prog_name="dna-dht")
+finally:
+    left = fcntl.ioctl(0, termios.FIONREAD, bytes(4))
+    if any(left):
+        print("left to the shell:", int.from_bytes(left, "little"), "bytes")
 """
+
+_CHANGE_ASKED = ("New password: ", "battery staple\n")
 
 Answers = tuple[tuple[str, str], ...]
 
@@ -114,15 +122,16 @@ def test_new_asks_for_a_password_and_hides_it(tmp_path: Path) -> None:
 
 
 def test_an_empty_answer_means_no_password(tmp_path: Path) -> None:
-    answers = ((_NEW_ASKED[0], "\n"), (_AGAIN_ASKED[0], "\n"))
-    assert terminal("new", "--data-dir", tmp_path / "a", answers=answers).code == Exit.OK
+    done = terminal("new", "--data-dir", tmp_path / "a", answers=((_NEW_ASKED[0], "\n"),))
+    assert done.code == Exit.OK
+    assert "Again" not in done.screen
     assert not Keystore(tmp_path / "a").is_protected()
 
 
 def test_a_mistyped_password_is_asked_for_again(tmp_path: Path) -> None:
     answers = (_NEW_ASKED, (_AGAIN_ASKED[0], "batery stable\n"), _NEW_ASKED, _AGAIN_ASKED)
     done = terminal("new", "--data-dir", tmp_path / "a", answers=answers)
-    assert "The two entered values do not match" in done.screen
+    assert "The two are not the same: type the password once more." in done.screen
     assert "stable" not in done.screen
     assert Keystore(tmp_path / "a").is_protected()
 
@@ -141,12 +150,63 @@ def test_questions_stay_out_of_the_output(tmp_path: Path) -> None:
 
 def test_a_wrong_word_makes_nothing(tmp_path: Path, tree: Callable[[], Tree]) -> None:
     before = tree()
-    answers = ((_WORDS_ASKED[0], _WORDS.replace("sausage", "sossage") + "\n"),)
+    answers = ((_WORDS_ASKED[0], _WORDS.replace("sausage", "sossage") + "\n\n"),)
     done = terminal("restore", "--data-dir", tmp_path / "a", answers=answers)
     assert done.code == Exit.USAGE
     assert done.screen.endswith(
         "dna-dht: word 6, 'sossage', is not in the list of recovery words: did you mean 'sausage'?\n"
     )
+    assert tree() == before
+
+
+@pytest.mark.parametrize("lines", [1, 3, 12])
+@pytest.mark.parametrize("before", ["", "\n  \n"])
+def test_words_pasted_over_several_lines(tmp_path: Path, lines: int, before: str) -> None:
+    count = 12 // lines
+    listed = _WORDS.split()
+    pasted = "\n".join(" ".join(listed[at : at + count]) for at in range(0, 12, count))
+    answers = ((_WORDS_ASKED[0], f"{before}{pasted}\n\n"), (_NEW_ASKED[0], "\n"))
+    done = terminal("restore", "--data-dir", tmp_path / "a", answers=answers)
+    assert done.code == Exit.OK
+    assert "left to the shell" not in done.screen
+    assert Keystore(tmp_path / "a").recovery_words() == Mnemonic(_WORDS)
+
+
+def test_twenty_four_words_need_no_empty_line(tmp_path: Path) -> None:
+    words = Mnemonic.generate(24)
+    pasted = words.words.replace(" ", "\n")
+    answers = ((_WORDS_ASKED[0], f"{pasted}\n"), (_NEW_ASKED[0], "\n"))
+    done = terminal("restore", "--data-dir", tmp_path / "a", answers=answers)
+    assert done.code == Exit.OK
+    assert Keystore(tmp_path / "a").recovery_words() == words
+
+
+@pytest.mark.parametrize(
+    ("pasted", "sentence"),
+    [
+        ("zoo zoo\n\nrm -r /\necho zoo\n", "12, 15, 18, 21 or 24 recovery words are needed, got 2"),
+        (f"{'zoo ' * 25}\nrm -r /\n", "12, 15, 18, 21 or 24 recovery words are needed, got 25"),
+        ("zoo \udcff\nrm -r /\n", "the terminal sent no UTF-8 text: check its character encoding"),
+        (f"{'z' * 4_000}\nz{' ' * 100}z\nzoo\n", "these are more than recovery words: give the words only"),
+    ],
+    ids=["lines after", "too many", "no text", "long"],
+)
+def test_what_was_pasted_and_not_read_is_not_left_to_the_shell(
+    tmp_path: Path, pasted: str, sentence: str
+) -> None:
+    done = terminal("restore", "--data-dir", tmp_path / "a", answers=((_WORDS_ASKED[0], pasted),))
+    assert done.code == Exit.USAGE
+    assert done.screen.endswith(f"dna-dht: {sentence}\n")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04", "\x04\x04"], ids=["Ctrl-C", "Ctrl-D", "Ctrl-D twice"])
+@pytest.mark.parametrize("typed", ["legal winner\n", "legal winner\nthank"])
+def test_leaving_between_the_words(tmp_path: Path, tree: Callable[[], Tree], typed: str, key: str) -> None:
+    before = tree()
+    key = "\x04\x04" if not typed.endswith("\n") and key == "\x04" else key  # the first sends the line so far
+    done = terminal("restore", "--data-dir", tmp_path / "a", answers=((_WORDS_ASKED[0], typed + key),))
+    assert done.code == Exit.INTERRUPTED
     assert tree() == before
 
 
@@ -167,9 +227,21 @@ def test_the_password_is_asked_for_and_may_be_wrong(protected_dna: Path, tree: C
 
 def test_passwd_asks_for_both(protected_dna: Path) -> None:
     arguments = ("passwd", "--data-dir", protected_dna)
-    done = terminal(*arguments, answers=(_PASSWORD_ASKED, _NEW_ASKED, _AGAIN_ASKED))
+    done = terminal(*arguments, answers=(_PASSWORD_ASKED, _CHANGE_ASKED, _AGAIN_ASKED))
     assert (done.code, done.screen.splitlines()[-1]) == (Exit.OK, "the identity has a new password")
     assert Keystore(protected_dna).recovery_words("battery staple") == Mnemonic(_WORDS)
+
+
+def test_an_empty_answer_does_not_remove_the_password(protected_dna: Path, tree: Callable[[], Tree]) -> None:
+    before = tree()
+    answers = (_PASSWORD_ASKED, (_CHANGE_ASKED[0], "\n"))
+    done = terminal("passwd", "--data-dir", protected_dna, answers=answers)
+    assert (done.code, done.screen.splitlines()[-1]) == (
+        Exit.USAGE,
+        "dna-dht: no password was typed, so nothing has changed:"
+        " say --remove to leave the identity without one",
+    )
+    assert tree() == before
 
 
 @pytest.mark.parametrize(("answer", "mode"), [("y", 0o700), ("n", 0o755), ("", 0o755)])
@@ -196,8 +268,8 @@ def test_the_offer_to_mend_permissions(dna: Path, answer: str, mode: int) -> Non
         ("show", (_PASSWORD_ASKED, ("[y/N]: ", "y\n"))),
         ("export", (_PASSWORD_ASKED,)),
         ("passwd", (_PASSWORD_ASKED,)),
-        ("passwd", (_PASSWORD_ASKED, _NEW_ASKED)),
-        ("passwd", (_PASSWORD_ASKED, _NEW_ASKED, _AGAIN_ASKED)),
+        ("passwd", (_PASSWORD_ASKED, _CHANGE_ASKED)),
+        ("passwd", (_PASSWORD_ASKED, _CHANGE_ASKED, _AGAIN_ASKED)),
     ],
     ids=lambda value: str(len(value)) if isinstance(value, tuple) else value,
 )
@@ -233,8 +305,7 @@ def test_typing_what_is_no_text(
     tmp_path: Path, tree: Callable[[], Tree], command: str, question: str, typed: str, sentence: str
 ) -> None:
     before = tree()
-    again = ((_AGAIN_ASKED[0], typed),) if "\0" in typed else ()
-    done = terminal(command, "--data-dir", tmp_path / "a", answers=((question, typed), *again))
+    done = terminal(command, "--data-dir", tmp_path / "a", answers=((question, typed),))
     assert done.code == Exit.USAGE
     assert done.screen.endswith(f"dna-dht: {sentence}\n")
     assert "Traceback" not in done.screen

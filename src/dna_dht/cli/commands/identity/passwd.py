@@ -60,5 +60,13 @@ def passwd(
     click.echo("the identity has a new password" if new else "the identity has no password now", err=True)
 
 
-def _new(file: Path | None) -> str | None:
-    return secret_input.ask_new_password() if file is None else secret_input.password_in(file)
+def _new(file: Path | None) -> str:
+    """The new password; Failure (exit 2) if none is typed, for an Enter too many must not remove it."""
+    if file is not None:
+        return secret_input.password_in(file)
+    if password := secret_input.ask_new_password("New password"):
+        return password
+    raise Failure(
+        "no password was typed, so nothing has changed: say --remove to leave the identity without one",
+        Exit.USAGE,
+    )
