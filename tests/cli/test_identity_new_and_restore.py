@@ -104,7 +104,9 @@ def test_restore_in_both_dialects(run: Run, tmp_path: Path, words: str, dialect:
 
 def test_restore_prints_json(run: Run, tmp_path: Path, words: str) -> None:
     restored = run("identity", "restore", "--json", "--data-dir", tmp_path / "a", stdin=words.encode())
-    assert json.loads(restored.stdout) | {"exposed": []} == shown(run, tmp_path / "a")
+    fields, found = json.loads(restored.stdout), shown(run, tmp_path / "a")
+    assert fields == {name: found[name] for name in fields}
+    assert found["exposed"] == []
 
 
 @pytest.mark.parametrize("before", ["\ufeff", "\r\n\t ", ""])
@@ -307,11 +309,45 @@ def test_every_command_has_help(run: Run, name: str) -> None:
     assert "--data-dir DIR" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (
+            "restore",
+            "recovery words are never taken from the command line (they are in your shell's history now):"
+            " pipe them in or type them when asked",
+        ),
+        (
+            "new",
+            "recovery words and passwords are never taken from the command line (they are in your shell's"
+            " history now): new makes words itself, and 'dna-dht identity restore' asks for yours",
+        ),
+        (
+            "passwd",
+            "passwords are never taken from the command line (it is in your shell's history now):"
+            " type it when asked or give --new-password-file",
+        ),
+    ],
+)
+def test_secrets_on_the_command_line_are_refused_and_not_repeated(
+    refused: Refused, run: Run, tmp_path: Path, words: str, command: str, sentence: str
+) -> None:
+    for given in ([words], words.split(), ["correct horse"], [words, "--data-dir", tmp_path / "a"]):
+        assert refused(Exit.USAGE, "identity", command, *given) == sentence
+    assert f"Usage: dna-dht identity {command} [OPTIONS]\n" in run("identity", command, "--help").stdout
+
+
+def test_words_in_place_of_their_number_are_not_repeated(refused: Refused, words: str) -> None:
+    said = refused(Exit.USAGE, "identity", "new", "--words", words)
+    assert said == "--words is how many recovery words to make: 12, 15, 18, 21 or 24"
+
+
 def test_no_secret_is_taken_from_the_command_line() -> None:
     texts = {
         (name, parameter.name)
         for name, command in identity_commands.commands.items()
         for parameter in command.params
-        if not isinstance(parameter.type, click.Path | click.Choice | click.types.BoolParamType)
+        if parameter.name != "unwanted"
+        and not isinstance(parameter.type, click.Path | click.Choice | click.types.BoolParamType)
     }
     assert texts == {("export", "name")}

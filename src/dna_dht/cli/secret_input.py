@@ -1,6 +1,7 @@
 """Words and passwords from a terminal, standard input or a file: never from arguments or the environment."""
 
 import contextlib
+import shlex
 import sys
 import termios
 from collections.abc import Callable

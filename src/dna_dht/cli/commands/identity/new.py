@@ -3,6 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,12 +15,21 @@ _ADVICE = """These words are the identity. Write them down now and keep them whe
 whoever has them is you, and without them a lost directory is a lost identity."""
 
 
+class _Count(click.Choice[str]):
+    """A number of words; recovery words given in its place are not repeated, as click would."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            raise Failure("--words is how many recovery words to make: 12, 15, 18, 21 or 24", Exit.USAGE)
+        return str(value)
+
+
 @click.command(short_help="Make a new identity.")
 @shared.data_dir_option
 @click.option(
     "--words",
     "count",
-    type=click.Choice(["12", "15", "18", "21", "24"]),
+    type=_Count(["12", "15", "18", "21", "24"]),
     default="24",
     show_default=True,
     help="How many recovery words.",
@@ -27,6 +37,10 @@ whoever has them is you, and without them a lost directory is a lost identity.""
 @shared.dialect_option
 @shared.password_file_option
 @json_option
+@shared.refusing_arguments(
+    "recovery words and passwords are never taken from the command line (they are in your shell's history"
+    " now): new makes words itself, and 'dna-dht identity restore' asks for yours"
+)
 def new(directory: Path, count: str, dialect_name: str, password_file: Path | None, as_json: bool) -> None:
     """Make a new identity in a data directory and show its recovery words, once.
 

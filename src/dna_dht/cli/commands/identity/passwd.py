@@ -23,6 +23,10 @@ from dna_dht.cli.options import json_option
 )
 @click.option("--remove", is_flag=True, help="Leave the identity without password.")
 @json_option
+@shared.refusing_arguments(
+    "passwords are never taken from the command line (it is in your shell's history now):"
+    " type it when asked or give --new-password-file"
+)
 def passwd(
     directory: Path, password_file: Path | None, new_file: Path | None, remove: bool, as_json: bool
 ) -> None:

@@ -14,6 +14,10 @@ from dna_dht.cli.options import json_option
 @shared.dialect_option
 @shared.password_file_option
 @json_option
+@shared.refusing_arguments(
+    "recovery words are never taken from the command line (they are in your shell's history now):"
+    " pipe them in or type them when asked"
+)
 def restore(directory: Path, dialect_name: str, password_file: Path | None, as_json: bool) -> None:
     """Restore an identity from its recovery words, asked for or read from standard input.
 

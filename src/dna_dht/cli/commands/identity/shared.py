@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,25 @@ dialect_option = click.option(
     show_default=True,
     help="deployed: exchange messages with users of release 0.6.27.",
 )
+
+
+class _Unwanted(click.Argument):
+    """What stands on the command line beside options; help does not speak of it."""
+
+    def get_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return []
+
+
+def refusing_arguments(sentence: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """For a command that may be given secrets by mistake: *sentence* (exit 2), and never the secret."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+        if value:
+            raise Failure(sentence, Exit.USAGE)
+
+    return click.argument(
+        "unwanted", cls=_Unwanted, nargs=-1, expose_value=False, is_eager=True, callback=refuse
+    )
 
 
 class _Echo(logging.Handler):
