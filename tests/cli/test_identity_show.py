@@ -181,7 +181,7 @@ def test_open_permissions_are_told_and_mended(run: Run, dna: Path, tree: Callabl
     assert json.loads(told.stdout)["exposed"] == [str(dna), str(dna / "mnemonic.enc")]
     assert told.stderr == (
         f"dna-dht: other users may access secrets ({dna}, {dna / 'mnemonic.enc'}):"
-        " --fix-permissions mends that\n"
+        f" run: dna-dht identity show --fix-permissions --data-dir {dna}\n"
     )
     assert tree() == before
 
@@ -200,9 +200,35 @@ def test_other_commands_tell_them_too(run: Run, dna: Path, command: tuple[str, .
     assert result.exit_code == Exit.OK
     assert result.stderr.startswith(
         f"dna-dht: other users may access secrets ({dna}):"
-        " 'dna-dht identity show --fix-permissions' mends that\n"
+        f" run: dna-dht identity show --fix-permissions --data-dir {dna}\n"
     )
     assert stat.S_IMODE(dna.stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("command", ["new", "restore"])
+def test_a_directory_that_others_may_enter_is_told_when_an_identity_is_put_there(
+    run: Run, tmp_path: Path, words: str, command: str
+) -> None:
+    directory = tmp_path / "an old one"
+    directory.mkdir()
+    directory.chmod(0o755)
+    result = run("identity", command, "--data-dir", directory, stdin=words.encode())
+    assert result.exit_code == Exit.OK
+    assert result.stderr.startswith(
+        f"dna-dht: other users may access secrets ({directory}):"
+        f" run: dna-dht identity show --fix-permissions --data-dir '{directory}'\n"
+    )
+
+
+def test_an_import_tells_of_its_source(run: Run, dna: Path, tmp_path: Path) -> None:
+    dna.chmod(0o755)
+    result = run("identity", "import", dna, "--data-dir", tmp_path / "copy")
+    assert (result.exit_code, result.stderr) == (
+        Exit.OK,
+        f"dna-dht: other users may access secrets ({dna}):"
+        f" run: dna-dht identity show --fix-permissions --data-dir {dna}\n",
+    )
+    assert stat.S_IMODE(dna.stat().st_mode) == 0o755
 
 
 def test_permissions_that_cannot_be_mended(

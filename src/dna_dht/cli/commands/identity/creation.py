@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dna_dht.cli.commands.identity import permissions
 from dna_dht.cli.failures import Exit, Failure
 
 if TYPE_CHECKING:
@@ -34,5 +35,8 @@ def create(directory: Path, mnemonic: "Mnemonic", dialect_name: str, password: s
     made = Identity.from_mnemonic(mnemonic, dialect)
     KeyFile.of_signing(made.signing, dialect)  # a package that is missing is told before a directory is made
     make_private_directory(directory)
+    keystore = Keystore(directory)
     with IdentityLock(directory):
-        return Keystore(directory).create(mnemonic, dialect=dialect, password=password, now=int(time.time()))
+        identity = keystore.create(mnemonic, dialect=dialect, password=password, now=int(time.time()))
+    permissions.warn_of(keystore)  # of a directory that was there
+    return identity

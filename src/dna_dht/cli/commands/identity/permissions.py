@@ -1,5 +1,6 @@
 """What the identity commands do about secrets that other users may access."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ def look_at(keystore: "Keystore", fix: bool) -> None:
         return
     if not fix:
         if not secret_input.at_terminal():
-            _tell(exposed, "--fix-permissions mends that")
+            _tell(keystore, exposed)
             return
         names = ", ".join(map(str, exposed))
         fix = click.confirm(f"Other users may access secrets ({names}). Make them private?", err=True)
@@ -34,9 +35,13 @@ def look_at(keystore: "Keystore", fix: bool) -> None:
 def warn_of(keystore: "Keystore") -> None:
     """Warn of open permissions in a command that does not mend them."""
     if keystore.holds_identity() and (exposed := keystore.exposed()):
-        _tell(exposed, "'dna-dht identity show --fix-permissions' mends that")
+        _tell(keystore, exposed)
 
 
-def _tell(exposed: tuple[Path, ...], advice: str) -> None:
-    names = ", ".join(map(str, exposed))
-    click.echo(f"dna-dht: other users may access secrets ({names}): {advice}", err=True)
+def _tell(keystore: "Keystore", exposed: tuple[Path, ...]) -> None:
+    names, directory = ", ".join(map(str, exposed)), shlex.quote(str(keystore.directory))
+    click.echo(
+        f"dna-dht: other users may access secrets ({names}):"
+        f" run: dna-dht identity show --fix-permissions --data-dir {directory}",
+        err=True,
+    )
