@@ -222,7 +222,8 @@ def test_what_is_no_directory_is_refused(
         path.symlink_to(tmp_path / "nowhere")
     else:
         path.write_text("a file")
-    said = refused(Exit.STORAGE, "identity", command, "--data-dir", path, stdin=words.encode())
+    code = Exit.USAGE if command == "lock-status" else Exit.STORAGE
+    said = refused(code, "identity", command, "--data-dir", path, stdin=words.encode())
     assert said == f"{path} is not a directory: choose another --data-dir"
 
 

@@ -163,7 +163,8 @@ def test_a_key_file_that_is_a_directory_or_a_link(refused: Refused, dna: Path) -
 
 def test_a_path_that_is_too_long(refused: Refused, tmp_path: Path) -> None:
     for command in ("show", "new", "lock-status"):
-        said = refused(Exit.STORAGE, "identity", command, "--data-dir", tmp_path / ("x" * 300))
+        code = Exit.USAGE if command == "lock-status" else Exit.STORAGE
+        said = refused(code, "identity", command, "--data-dir", tmp_path / ("x" * 300))
         assert "File name too long" in said
 
 
@@ -276,14 +277,24 @@ def test_an_identity_in_use_can_be_shown_but_not_changed(run: Run, refused: Refu
 
 def test_lock_status_makes_nothing(run: Run, tmp_path: Path, tree: Callable[[], Tree]) -> None:
     before = tree()
-    for directory in (tmp_path, tmp_path / "nowhere"):
-        assert run("identity", "lock-status", "--data-dir", directory).stdout == "free\n"
+    assert run("identity", "lock-status", "--data-dir", tmp_path).stdout == "free\n"
     assert tree() == before
+
+
+@pytest.mark.parametrize("name", ["nowhere", "no\0where"])
+def test_a_directory_that_is_not_there_is_not_called_free(
+    refused: Refused, tmp_path: Path, name: str
+) -> None:
+    said = refused(Exit.USAGE, "identity", "lock-status", "--data-dir", f"{tmp_path}/{name}")
+    if "\0" in name:
+        assert said.startswith("no directory can have the name ")
+    else:
+        assert said == f"there is no directory {tmp_path / name}: name one with --data-dir"
 
 
 def test_a_lock_file_that_is_none(refused: Refused, dna: Path) -> None:
     (dna / "identity.lock").mkdir()
-    said = refused(Exit.STORAGE, "identity", "lock-status", "--data-dir", dna)
+    said = refused(Exit.ERROR, "identity", "lock-status", "--data-dir", dna)
     assert said == f"{dna / 'identity.lock'} is not a file: remove it"
 
 

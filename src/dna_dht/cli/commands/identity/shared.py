@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 
 class _DataDirectory(click.Path):
-    """A directory that need not exist; what is in its place and none is refused (exit 3)."""
+    """A directory that need not exist; what is in its place and none is refused."""
+
+    def __init__(self, otherwise: Exit) -> None:
+        super().__init__()
+        self._otherwise = otherwise
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if not str(value):
             raise click.BadParameter("name a directory", ctx, param)
         path = Path(value)
         if os.path.lexists(path) and not os.path.isdir(path):
-            raise Failure(f"{path} is not a directory: choose another --data-dir", Exit.STORAGE)
+            raise Failure(f"{path} is not a directory: choose another --data-dir", self._otherwise)
         return path
 
 
@@ -37,16 +41,21 @@ def _default_directory() -> Path:
         raise Failure("you have no home directory: give --data-dir DIR", Exit.USAGE) from None
 
 
-data_dir_option = click.option(
-    "--data-dir",
-    "directory",
-    type=_DataDirectory(),
-    metavar="DIR",
-    envvar="DNA_DHT_DATA_DIR",
-    default=_default_directory,
-    show_default="~/.dna",
-    help="Where the identity is kept. Also: $DNA_DHT_DATA_DIR.",
-)
+def _data_dir_option(otherwise: Exit) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--data-dir",
+        "directory",
+        type=_DataDirectory(otherwise),
+        metavar="DIR",
+        envvar="DNA_DHT_DATA_DIR",
+        default=_default_directory,
+        show_default="~/.dna",
+        help="Where the identity is kept. Also: $DNA_DHT_DATA_DIR.",
+    )
+
+
+data_dir_option = _data_dir_option(Exit.STORAGE)
+data_dir_of_lock_option = _data_dir_option(Exit.USAGE)  # there, 3 means that the identity is in use
 password_file_option = click.option(
     "--password-file",
     type=click.Path(path_type=Path),
