@@ -267,14 +267,56 @@ def test_import_of_nothing(refused: Refused, tmp_path: Path) -> None:
     arguments = ("identity", "import", "--data-dir", tmp_path / "copy")
     assert "there is no identity in " in refused(Exit.STORAGE, *arguments, tmp_path / "empty")
     nowhere = tmp_path / "nowhere"
-    assert refused(Exit.USAGE, *arguments, nowhere) == f"there is no {nowhere}"
-    assert refused(Exit.USAGE, *arguments, "--node", tmp_path / "b", nowhere) == f"there is no {nowhere}"
+    sentence = f"there is no {nowhere}: name a data directory, or an exported node identity and --node BASE"
+    assert refused(Exit.USAGE, *arguments, nowhere) == sentence
+    assert refused(Exit.USAGE, "identity", "import", "--node", tmp_path / "b", nowhere) == sentence
 
 
 def test_import_never_replaces(refused: Refused, dna: Path, reference: Callable[[str], Path]) -> None:
     said = refused(Exit.STORAGE, "identity", "import", reference("A"), "--data-dir", dna)
     assert said == f"{dna} already holds an identity: use it, or choose another --data-dir"
     assert "already holds" in refused(Exit.STORAGE, "identity", "import", dna, "--data-dir", dna)
+
+
+@pytest.mark.parametrize("option", ["--data-dir", "--password-file", "--unproven"])
+def test_options_that_say_nothing_about_a_node_identity_are_refused(
+    refused: Refused, exported: Path, tmp_path: Path, option: str
+) -> None:
+    value = () if option == "--unproven" else (tmp_path / "any",)
+    said = refused(Exit.USAGE, "identity", "import", exported, "--node", tmp_path / "bot", option, *value)
+    assert said == f"{option} means nothing with --node: leave it out, or import a data directory"
+
+
+def test_a_directory_in_the_environment_does_no_harm_to_a_node_identity(
+    run: Run, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DNA_DHT_DATA_DIR", str(tmp_path / "elsewhere"))
+    assert run("identity", "import", exported, "--node", tmp_path / "bot").exit_code == Exit.OK
+
+
+@pytest.mark.parametrize("place", ["inside", "keys/inside", "../link/inside"])
+def test_no_import_into_its_own_source(refused: Refused, dna: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "link").symlink_to(dna)
+    said = refused(Exit.USAGE, "identity", "import", dna, "--data-dir", dna / place)
+    assert said == f"{dna / place} is inside {dna}: choose a --data-dir outside of it"
+
+
+def test_an_exported_node_identity_needs_a_place(refused: Refused, exported: Path) -> None:
+    said = refused(Exit.USAGE, "identity", "import", exported)
+    assert said == f"{exported} is an exported node identity: say with --node BASE where its files are to go"
+
+
+def test_what_is_there_already_is_not_called_written(run: Run, exported: Path, tmp_path: Path) -> None:
+    arguments = ("identity", "import", exported, "--node", tmp_path / "bot")
+    first, again = run(*arguments), run(*arguments)
+    assert again.exit_code == Exit.OK
+    assert (
+        again.stdout.splitlines()[0] == f"{tmp_path / 'bot'}.* already holds this identity: nothing written"
+    )
+    assert again.stdout.splitlines()[1:] == first.stdout.splitlines()[1:]
+
+    (tmp_path / "bot.pub").unlink()
+    assert run(*arguments).stdout.startswith(f"wrote {tmp_path / 'bot.pub'}\n")
 
 
 def test_import_of_public_keys(refused: Refused, run: Run, dna: Path, tmp_path: Path) -> None:

@@ -1,16 +1,22 @@
 """dna-dht identity import: an identity from another directory, or a node identity from a file."""
 
+import contextlib
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from dna_dht.cli.commands.identity import permissions, shared
 from dna_dht.cli.failures import Exit, Failure
 from dna_dht.cli.options import json_option
 
+if TYPE_CHECKING:
+    from dna_dht.keystore.node_identity_files import NodeIdentityFiles
+
 _LIMIT = 100_000  # bytes of a file read; an exported node identity has 10,167
+_OF_DIRECTORIES = {"directory": "--data-dir", "password_file": "--password-file", "unproven": "--unproven"}
 
 
 @click.command("import", short_help="Import an identity from a directory or file.")
@@ -26,7 +32,9 @@ _LIMIT = 100_000  # bytes of a file read; an exported node identity has 10,167
 @shared.password_file_option
 @shared.unproven_option
 @json_option
+@click.pass_context
 def import_(
+    context: click.Context,
     source: Path,
     directory: Path,
     base: Path | None,
@@ -44,6 +52,7 @@ def import_(
     from dna_dht.cli.render import print_json
 
     if base is not None:
+        _refuse_meaningless(context)
         with shared.reporting():
             _import_node(source, base, as_json)
     elif source.is_dir():
@@ -58,6 +67,15 @@ def import_(
             raise _refusal(source)
 
 
+def _refuse_meaningless(context: click.Context) -> None:
+    """Failure (exit 2) if an option is given that says nothing about a node identity."""
+    for name, option in _OF_DIRECTORIES.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise Failure(
+                f"{option} means nothing with --node: leave it out, or import a data directory", Exit.USAGE
+            )
+
+
 def _import_directory(
     source: Path, directory: Path, password_file: Path | None, unproven: bool
 ) -> dict[str, Any]:
@@ -68,6 +86,8 @@ def _import_directory(
     from dna_dht.private_files import make_private_directory
 
     keystore, origin = Keystore(directory), Keystore(source)
+    if source.resolve() in directory.resolve().parents:
+        raise Failure(f"{directory} is inside {source}: choose a --data-dir outside of it", Exit.USAGE)
     refuse_existing(keystore)
     permissions.warn_of(origin)
     password = shared.current_password(origin, password_file)
@@ -98,13 +118,31 @@ def _import_node(source: Path, base: Path, as_json: bool) -> None:
             Exit.STORAGE,
         ) from None
     files, node = NodeIdentityFiles(base_of(base)), blob.identity()
+    before = _states(files)
     files.save(node, int(time.time()))
+    written = [path for path, state in _states(files).items() if state != before.get(path)]
     if as_json:
         print_json({"path": str(files.dsa), "owner": node.owner_id.hex(), "node_id": node.node_id.hex()})
         return
-    click.echo(f"wrote {files.dsa} (secret: keep a copy), {files.pub.name}, {files.cert.name}")
+    if written:
+        notes = {files.dsa: " (secret: keep a copy)"}
+        names = [str(written[0]), *(path.name for path in written[1:])]
+        noted = (f"{name}{notes.get(path, '')}" for name, path in zip(names, written, strict=True))
+        click.echo(f"wrote {', '.join(noted)}")
+    else:
+        click.echo(f"{files.base}.* already holds this identity: nothing written")
     click.echo(f"owner id {node.owner_id}")
     click.echo(f"node id  {node.node_id}")
+
+
+def _states(files: "NodeIdentityFiles") -> dict[Path, tuple[int, int]]:
+    """Which of the files are there, with what changes when one is written."""
+    found = {}
+    for path in (files.dsa, files.pub, files.cert):
+        with contextlib.suppress(FileNotFoundError):
+            state = path.lstat()
+            found[path] = state.st_ino, state.st_mtime_ns
+    return found
 
 
 def _refusal(source: Path) -> Failure:
@@ -117,10 +155,13 @@ def _refusal(source: Path) -> Failure:
     try:
         bundle = PublicBundle.decode(data.decode("utf-8", "replace"))
     except DecodeError:
-        return Failure(
-            f"{source} is {kind_of(data)}: name a data directory, or an exported node identity with --node",
-            Exit.USAGE,
+        kind = kind_of(data)
+        remedy = (
+            "say with --node BASE where its files are to go"
+            if kind == "an exported node identity"
+            else "name a data directory, or an exported node identity and --node BASE"
         )
+        return Failure(f"{source} is {kind}: {remedy}", Exit.USAGE)
     return Failure(
         f"{source} holds the public keys of {bundle.public.fingerprint}: there is nothing to import,"
         " seal messages with it",
@@ -133,5 +174,8 @@ def _read(source: Path) -> bytes:
 
     data = read_file(source, _LIMIT)
     if data is None:
-        raise Failure(f"there is no {source}", Exit.USAGE)
+        raise Failure(
+            f"there is no {source}: name a data directory, or an exported node identity and --node BASE",
+            Exit.USAGE,
+        )
     return data
