@@ -134,7 +134,7 @@ def test_exports_that_make_no_sense(refused: Refused, dna: Path, options: tuple[
 
 def test_words_that_are_not_there(refused: Refused, dna: Path) -> None:
     (dna / "mnemonic.enc").unlink()
-    said = refused(Exit.USAGE, "identity", "export", "--words", "--data-dir", dna)
+    said = refused(Exit.STORAGE, "identity", "export", "--words", "--data-dir", dna)
     assert said == f"{dna} does not hold the recovery words: back up the directory"
 
 
