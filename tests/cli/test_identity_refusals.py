@@ -108,3 +108,12 @@ def test_closed_standard_input_is_one_sentence(tmp_path: Path) -> None:
     assert "standard input is closed" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("given", [[WORDS], WORDS.split()], ids=["one argument", "many"])
+def test_words_in_place_of_a_command_are_not_repeated(given: list[str]) -> None:
+    result = run(*given)
+
+    assert result.exit_code == 2
+    assert "there is no such command: choose one of export, import" in result.stderr
+    assert "abandon" not in result.output

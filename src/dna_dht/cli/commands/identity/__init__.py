@@ -11,7 +11,18 @@ from dna_dht.cli.commands.identity.restore import restore
 from dna_dht.cli.commands.identity.show import show
 
 
-@click.group(short_help="Your identity: words, keys and password.")
+class _Group(click.Group):
+    """The group, which does not repeat what may be recovery words in place of a command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"there is no such command: choose one of {', '.join(self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Group, short_help="Your identity: words, keys and password.")
 def identity() -> None:
     """Make, restore and look after the identity in a data directory.
 
