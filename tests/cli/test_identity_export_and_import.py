@@ -354,3 +354,17 @@ def test_a_damaged_directory_that_cannot_be_completed_here(
     assert said.startswith(
         f"{source / 'keys' / 'identity.dsa'} is missing or damaged and cannot be made again: "
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--words", "--name", "Ann"), "--name is for the public key bundle: leave it out"),
+        (("--node", "--name", "Ann", "--output", "x"), "--name is for the public key bundle: leave it out"),
+        (("--words", "--unproven"), "--unproven has no meaning for --words: leave it out"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    refused: Refused, dna: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    assert refused(Exit.USAGE, "identity", "export", "--data-dir", dna, *options) == sentence

@@ -49,6 +49,10 @@ def export(
 
     if node and words:
         raise Failure("--node and --words exclude each other: give one", Exit.USAGE)
+    if name and (node or words):
+        raise Failure("--name is for the public key bundle: leave it out", Exit.USAGE)
+    if words and unproven:
+        raise Failure("--unproven has no meaning for --words: leave it out", Exit.USAGE)
     if node and output is None:
         raise Failure("--node exports a secret that is no text: give --output FILE", Exit.USAGE)
     if output is not None and os.path.lexists(output):
