@@ -22,6 +22,7 @@ from dna_dht.private_files import (
     read_whole,
     remove,
     set_aside,
+    write_new,
     write_private,
 )
 
@@ -377,3 +378,14 @@ def test_a_forked_child_neither_gives_a_directory_back_nor_keeps_it(tmp_path: Pa
         held.close()
         assert is_free()
     os.close(ended)
+
+
+def test_a_new_file_takes_no_name_that_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "new"
+
+    write_new(path, b"content")
+
+    assert path.read_bytes() == b"content" and stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(StorageError, match=r"cannot write .*new: File exists"):
+        write_new(path, b"other")
+    assert path.read_bytes() == b"content"

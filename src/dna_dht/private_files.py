@@ -46,20 +46,14 @@ def write_private(path: Path, data: bytes) -> None:
     with _failing(f"write {path}"):
         temporary = path.with_name(path.name + ".new")
         temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
-        try:
-            try:
-                os.fchmod(descriptor, _PRIVATE)
-                with os.fdopen(descriptor, "wb", closefd=False) as file:
-                    file.write(data)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        with _new_file(temporary, data):
             temporary.rename(path)
-        except OSError:
-            with contextlib.suppress(OSError):  # half a file would only fill a full disk
-                temporary.unlink(missing_ok=True)
-            raise
+        sync_directory(path.parent)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Create *path* with *data*, durably, mode 0600; StorageError if that fails, or if the name is taken."""
+    with _failing(f"write {path}"), _new_file(path, data):
         sync_directory(path.parent)
 
 
@@ -216,6 +210,25 @@ def _failing(action: str) -> Iterator[None]:
         raise StorageError(f"cannot {action}: {error.strerror or error}") from error
     except ValueError as error:
         raise StorageError(f"cannot {action}: no file can have that name") from error
+
+
+@contextlib.contextmanager
+def _new_file(path: Path, data: bytes) -> Iterator[None]:
+    """Create *path* with *data*, synced; gone again if that or what is done with it fails."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+    try:
+        try:
+            os.fchmod(descriptor, _PRIVATE)
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                file.write(data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        yield
+    except OSError:
+        with contextlib.suppress(OSError):  # half a file would only fill a full disk
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _open(path: Path, flags: int = 0) -> int:

@@ -30,6 +30,7 @@ from dna_dht.crypto import aead, hashes
 from dna_dht.crypto.aead import KEY_SIZE, NONCE_SIZE, TAG_SIZE, Encrypted
 from dna_dht.crypto.identity import Identity
 from dna_dht.crypto.mldsa import SIGNATURE_SIZE, verify
+from dna_dht.crypto.payload import Payload, check_time, pack, unpack
 from dna_dht.crypto.sealed import MAX_PLAINTEXT, PAYLOAD_HEADER
 from dna_dht.errors import DecodeError, SignatureError
 
@@ -42,7 +43,6 @@ _SIGNED_AT = _HEADER.size
 _NONCE_AT = _SIGNED_AT + _GROUP.size
 _CIPHERTEXT_AT = _NONCE_AT + NONCE_SIZE
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_TIME = struct.Struct(">Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,10 @@ def seal_for_group(
         raise ValueError(f"{group!r:.60} is no UUID in lower case")
     if len(key) != KEY_SIZE or not 0 <= operator.index(key_version) < 2**32:
         raise ValueError("a group key has 32 bytes, and its version 32 bits")
-    if not 0 <= operator.index(timestamp) < 2**64:
-        raise ValueError(f"the time {timestamp} is not within 0 and 2**64 - 1")
+    check_time(timestamp)
     if len(plaintext) > MAX_PLAINTEXT:
         raise ValueError(f"a message has at most {MAX_PLAINTEXT:,} bytes, got {len(plaintext):,}")
-    encrypted = aead.encrypt(key, bytes.fromhex(sender.fingerprint) + _TIME.pack(timestamp) + plaintext)
+    encrypted = aead.encrypt(key, pack(Payload(sender.fingerprint, timestamp, plaintext)))
     header = _HEADER.pack(*_KIND, len(encrypted.ciphertext), SIGNATURE_SIZE)
     signed = _GROUP.pack(group.encode(), key_version) + encrypted.nonce + encrypted.ciphertext + encrypted.tag
     signature = sender.signing.sign(signed)
@@ -113,7 +112,7 @@ def open_group_sealed(container: bytes, key: bytes, signing_public_key: bytes) -
     signature = container[block_at + _BLOCK.size : block_at + _BLOCK.size + SIGNATURE_SIZE]
     if not verify(signing_public_key, signature, container[_SIGNED_AT:block_at]):
         raise SignatureError("the signature of the group message is forged: do not trust it")
-    payload = aead.decrypt(
+    decrypted = aead.decrypt(
         key,
         Encrypted(
             container[_NONCE_AT:_CIPHERTEXT_AT],
@@ -121,11 +120,10 @@ def open_group_sealed(container: bytes, key: bytes, signing_public_key: bytes) -
             container[tag_at:block_at],
         ),
     )
-    claimed = payload[:64].hex()
-    if claimed != hashes.fingerprint(signing_public_key):
+    payload = unpack(decrypted)
+    if payload.sender != hashes.fingerprint(signing_public_key):
         raise SignatureError("the group message names another sender than the one who signed it")
-    (timestamp,) = _TIME.unpack_from(payload, 64)
-    return GroupOpened(payload[PAYLOAD_HEADER:], claimed, timestamp, group, key_version)
+    return GroupOpened(payload.plaintext, payload.sender, payload.timestamp, group, key_version)
 
 
 def _ciphertext_size(container: bytes) -> int:

@@ -11,9 +11,7 @@ What is protected how, which the format decides and no reader can mend:
 * a changed entry of *another* recipient goes unnoticed by us.
 """
 
-import operator
 import secrets
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -21,11 +19,9 @@ from typing import Self
 from dna_dht.crypto import aead, hashes, kem
 from dna_dht.crypto.identity import Identity, PublicIdentity, is_fingerprint
 from dna_dht.crypto.mldsa import verify
-from dna_dht.crypto.sealed import MAX_PLAINTEXT, MAX_RECIPIENTS, PAYLOAD_HEADER, Entry, Sealed, header_of
+from dna_dht.crypto.payload import Payload, check_time, pack, unpack
+from dna_dht.crypto.sealed import MAX_PLAINTEXT, MAX_RECIPIENTS, Entry, Sealed, header_of
 from dna_dht.errors import CryptoError, DecryptionError, SignatureError
-
-_FINGERPRINT_SIZE = 64  # bytes; SHA3-512
-_TIME = struct.Struct(">Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +100,9 @@ def seal(
         )
     if len(plaintext) > MAX_PLAINTEXT:
         raise ValueError(f"a message has at most {MAX_PLAINTEXT:,} bytes, got {len(plaintext):,}")
-    if not 0 <= operator.index(timestamp) < 2**64:
-        raise ValueError(f"the time {timestamp} is not within 0 and 2**64 - 1")
+    check_time(timestamp)
     signature = sender.signing.sign(plaintext)
-    payload = bytes.fromhex(sender.fingerprint) + _TIME.pack(timestamp) + plaintext
+    payload = pack(Payload(sender.fingerprint, timestamp, plaintext))
     header = header_of(len(recipients), len(payload), pad_signature_block=pad_signature_block)
     key = secrets.token_bytes(aead.KEY_SIZE)
     entries = tuple(_entry(key, recipient, sender) for recipient in recipients)
@@ -143,14 +138,13 @@ def open_sealed(
     known, expected = _expectation(sender)
     sealed = Sealed.decode(bytes(memoryview(container)))
     index, key = _unlock(sealed, recipient)
-    payload = aead.decrypt(key, sealed.encrypted, sealed.header)
-    claimed = payload[:_FINGERPRINT_SIZE].hex()
-    (timestamp,) = _TIME.unpack_from(payload, _FINGERPRINT_SIZE)
+    payload = unpack(aead.decrypt(key, sealed.encrypted, sealed.header))
+    claimed = payload.sender
     opened = Opened(
-        plaintext=payload[PAYLOAD_HEADER:],
+        plaintext=payload.plaintext,
         sender=claimed,
         verified=False,
-        timestamp=timestamp,
+        timestamp=payload.timestamp,
         recipient=index,
         recipients=len(sealed.entries),
         signature=sealed.signature,

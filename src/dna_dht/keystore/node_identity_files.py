@@ -123,8 +123,10 @@ class NodeIdentityFiles:
             self._complete(identity, now)
             return identity
 
-    def save(self, identity: NodeIdentity, now: int) -> None:
+    def save(self, identity: NodeIdentity, now: int) -> tuple[Path, ...]:
         """Write *identity*; the directory is created (0700) if missing. Never replaces another identity.
+
+        Returns the files written: none of those that were there and right.
 
         Raises StorageError if files of another or a damaged identity are in the way, or writing fails.
         """
@@ -134,7 +136,7 @@ class NodeIdentityFiles:
             if found.present and found.identity != identity and not self._is_part_of(identity):
                 raise StorageError(f"{self.base}.* already holds an identity: move its files away first")
             self._set_aside(found.bad, now)
-            self._complete(identity, now)
+            return self._complete(identity, now)
 
     def _mend(self, identity: NodeIdentity, bad: tuple[Path, ...], now: int) -> None:
         """Replace *bad* and missing companions; a directory that cannot be written must not stop a node."""
@@ -241,21 +243,23 @@ class NodeIdentityFiles:
                 "%s is damaged or does not belong to the identity; kept as %s", path, set_aside(path, now)
             )
 
-    def _complete(self, identity: NodeIdentity, now: int) -> None:
-        """Write the files that do not exist, the seed first; the expanded key first if there is no seed."""
-        if identity.seed is not None and not exists(self.seed):
-            write_private(self.seed, identity.seed)
-        if identity.seed is None:
-            self._write_dsa(identity)
-        if not exists(self.pub):
-            write_private(self.pub, identity.public_key)
-        if not exists(self.cert):
-            write_private(self.cert, Certificate.of_node(identity.public_key, now).encode())
-        self._write_dsa(identity)
-
-    def _write_dsa(self, identity: NodeIdentity) -> None:
-        if not exists(self.dsa) and (secret_key := identity.expanded_key()) is not None:
-            write_private(self.dsa, secret_key)
+    def _complete(self, identity: NodeIdentity, now: int) -> tuple[Path, ...]:
+        """Write the files that do not exist, the secret first: the seed, or without one the expanded key."""
+        made: dict[Path, Callable[[], bytes | None]] = {
+            self.seed: lambda: identity.seed,
+            self.pub: lambda: identity.public_key,
+            self.cert: Certificate.of_node(identity.public_key, now).encode,
+            self.dsa: identity.expanded_key,
+        }
+        secret_first = sorted(
+            made, key=lambda path: path != (self.dsa if identity.seed is None else self.seed)
+        )
+        written = []
+        for path in secret_first:
+            if not exists(path) and (content := made[path]()) is not None:
+                write_private(path, content)
+                written.append(path)
+        return tuple(written)
 
 
 def _key_of(certificate: bytes) -> bytes | None:

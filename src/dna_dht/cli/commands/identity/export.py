@@ -1,6 +1,5 @@
 """dna-dht identity export: what others need, or a copy of a secret."""
 
-import contextlib
 import os
 import time
 from pathlib import Path
@@ -46,6 +45,7 @@ def export(
     """
     from dna_dht.cli.render import print_json
     from dna_dht.keystore.keystore import Keystore
+    from dna_dht.private_files import write_new
 
     if node and words:
         raise Failure("--node and --words exclude each other: give one", Exit.USAGE)
@@ -67,7 +67,7 @@ def export(
             identity = keystore.read(password, unproven=unproven)
             kind, content = _node(identity) if node else _bundle(identity, name)
         if output is not None:
-            _write(output, content)
+            write_new(output, content)
     if output is not None:
         if as_json:
             print_json({"kind": kind, "path": str(output)})
@@ -92,24 +92,3 @@ def _bundle(identity: "Identity", name: str) -> tuple[str, bytes]:
         return "bundle", PublicBundle(identity.public, name, int(time.time())).encode().encode()
     except ValueError as error:
         raise Failure(f"--name: {error}", Exit.USAGE) from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A new file, mode 0600; unlike a file of ours it must not replace anything, not even ``<path>.new``."""
-    from dna_dht.errors import StorageError
-    from dna_dht.private_files import sync_directory
-
-    made = False
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        made = True
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        sync_directory(path.parent)
-    except OSError as error:
-        if made:
-            with contextlib.suppress(OSError):
-                path.unlink()
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error

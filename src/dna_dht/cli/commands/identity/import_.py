@@ -1,6 +1,5 @@
 """dna-dht identity import: an identity from another directory, or a node identity from a file."""
 
-import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from dna_dht.cli.failures import Exit, Failure
 from dna_dht.cli.options import json_option
 
 if TYPE_CHECKING:
-    from dna_dht.keystore.node_identity_files import NodeIdentityFiles
+    pass
 
 _LIMIT = 100_000  # bytes of a file read; an exported node identity has 10,167
 _OF_DIRECTORIES = {"directory": "--data-dir", "password_file": "--password-file", "unproven": "--unproven"}
@@ -118,9 +117,7 @@ def _import_node(source: Path, base: Path, as_json: bool) -> None:
             Exit.STORAGE,
         ) from None
     files, node = NodeIdentityFiles(base_of(base)), blob.identity()
-    before = _states(files)
-    files.save(node, int(time.time()))
-    written = [path for path, state in _states(files).items() if state != before.get(path)]
+    written = files.save(node, int(time.time()))
     if as_json:
         print_json({"path": str(files.dsa), "owner": node.owner_id.hex(), "node_id": node.node_id.hex()})
         return
@@ -133,16 +130,6 @@ def _import_node(source: Path, base: Path, as_json: bool) -> None:
         click.echo(f"{files.base}.* already holds this identity: nothing written")
     click.echo(f"owner id {node.owner_id}")
     click.echo(f"node id  {node.node_id}")
-
-
-def _states(files: "NodeIdentityFiles") -> dict[Path, tuple[int, int]]:
-    """Which of the files are there, with what changes when one is written."""
-    found = {}
-    for path in (files.dsa, files.pub, files.cert):
-        with contextlib.suppress(FileNotFoundError):
-            state = path.lstat()
-            found[path] = state.st_ino, state.st_mtime_ns
-    return found
 
 
 def _refusal(source: Path) -> Failure:
